@@ -1,0 +1,55 @@
+namespace BfsCore;
+
+/// <summary>
+/// Outgoing messages. Best effort: what cannot be sent is dropped; calls never block. The message's bytes are copied or
+/// sent before the call returns.
+/// </summary>
+public interface INetwork
+{
+    void SendToReplica(ReplicaId to, ReadOnlySpan<byte> message);
+
+    /// <summary>To all replicas except the sender itself.</summary>
+    void MulticastToReplicas(ReadOnlySpan<byte> message);
+
+    /// <summary>To the address last bound to the client; dropped when there is none.</summary>
+    void SendToClient(ClientId to, ReadOnlySpan<byte> message);
+
+    /// <summary>Back to where a datagram came from, authenticated or not; never larger than what it answers.</summary>
+    void Answer(SourceAddress to, ReadOnlySpan<byte> message);
+
+    /// <summary>From now on the client is reached at this address (called for authentic NEW-KEY messages only).</summary>
+    void BindClient(ClientId client, SourceAddress address);
+}
+
+/// <summary>Fresh random bytes for keys and backoff: the operating system's in a process, the seed's in the simulator.</summary>
+public interface IEntropy
+{
+    void Fill(Span<byte> bytes);
+}
+
+/// <summary>
+/// The secure co-processor of §4.2: holds the private key, signs with a counter that never goes back, unwraps session
+/// keys. In this process for now; the key holder of a later issue sits behind the same port.
+/// </summary>
+public interface ISigner
+{
+    /// <summary>The next counter value: greater than every one returned before, in this life and earlier ones.</summary>
+    ulong NextCounter();
+
+    /// <summary>Signs (ECDSA P-256 with SHA-256, 64 bytes, IEEE P1363).</summary>
+    void Sign(ReadOnlySpan<byte> message, Span<byte> signature);
+
+    /// <summary>Raw ECDH P-256 agreement of the long-term key with a peer's ephemeral public key (65 bytes): 32 bytes.</summary>
+    bool TryAgree(ReadOnlySpan<byte> ephemeralPublicKey, Span<byte> sharedSecret);
+}
+
+/// <summary>
+/// Small facts that must not be forgotten over a restart: the counters of NEW-KEY messages accepted (pitfall 36).
+/// </summary>
+public interface IStableStore
+{
+    /// <summary>The last counter accepted from the principal; zero when none is known.</summary>
+    ulong LoadCounter(int principal);
+
+    void SaveCounter(int principal, ulong counter);
+}
