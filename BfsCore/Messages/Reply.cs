@@ -1,0 +1,93 @@
+using static BfsCore.Messages.MessageHeader;
+
+namespace BfsCore.Messages;
+
+[Flags]
+public enum ReplyFlags : ushort
+{
+    None = 0,
+
+    /// <summary>The batch had prepared, not committed, when it was executed (§5.1.2).</summary>
+    Tentative = 1,
+
+    /// <summary>Only the digest of the result (§5.1.1).</summary>
+    DigestOnly = 2,
+
+    /// <summary>
+    /// The request'"'"'s timestamp is below the slot'"'"'s last one: the reply carries that last session and timestamp instead of
+    /// a result (pitfall 4).
+    /// </summary>
+    Stale = 4,
+}
+
+/// <summary>
+/// REPLY (§2.3.2, Figure 6-1).
+///
+///      0 tag, flags, size   8 view i64    16 session u64    24 timestamp u64
+///     32 client u32, slot u16, replica u16
+///     40 digest of the result (32)        72 resultSize u32, zero u32
+///     80 result, unless DigestOnly; then one MAC
+/// </summary>
+public readonly ref struct Reply
+{
+    public const int HeaderBytes = 80;
+    private const ushort KnownFlags = (ushort)(ReplyFlags.Tentative | ReplyFlags.DigestOnly | ReplyFlags.Stale);
+
+    public readonly ReadOnlySpan<byte> Message;
+
+    private Reply(ReadOnlySpan<byte> message) => Message = message;
+
+    public ReplyFlags Flags => (ReplyFlags)U16(Message, 2);
+    public View View => new(I64(Message, 8));
+    public ulong Session => U64(Message, 16);
+    public ulong Timestamp => U64(Message, 24);
+    public ClientId Client => new((int)U32(Message, 32));
+    public int Slot => U16(Message, 36);
+    public ReplicaId Replica => new(U16(Message, 38));
+    public Digest Digest => MessageHeader.Digest(Message, 40);
+    public ReadOnlySpan<byte> Header => Message[..HeaderBytes];
+    public bool HasResult => (Flags & (ReplyFlags.DigestOnly | ReplyFlags.Stale)) == 0;
+    public ReadOnlySpan<byte> Result => Message[HeaderBytes..^TagBytes];
+    public ReadOnlySpan<byte> Mac => Message[^TagBytes..];
+
+    public static bool TryParse(ReadOnlySpan<byte> message, out Reply reply)
+    {
+        reply = default;
+        if (!Is(message, MessageTag.Reply, HeaderBytes + TagBytes, KnownFlags))
+        {
+            return false;
+        }
+        int carried = message.Length - HeaderBytes - TagBytes;
+        bool withResult = ((ReplyFlags)U16(message, 2) & (ReplyFlags.DigestOnly | ReplyFlags.Stale)) == 0;
+        if (carried > Limits.MaxResultBytes || U32(message, 76) != 0 || U32(message, 32) > int.MaxValue
+            || I64(message, 8) < 0 || (withResult ? U32(message, 72) != carried : carried != 0))
+        {
+            return false;
+        }
+        reply = new Reply(message);
+        return true;
+    }
+
+    /// <summary>Writes everything but the MAC; returns the total size.</summary>
+    public static int Write(Span<byte> buffer, ReplyFlags flags, View view, ulong session, ulong timestamp, ClientId client,
+        int slot, ReplicaId replica, in Digest digest, ReadOnlySpan<byte> result)
+    {
+        bool withResult = (flags & (ReplyFlags.DigestOnly | ReplyFlags.Stale)) == 0;
+        int size = HeaderBytes + (withResult ? result.Length : 0) + TagBytes;
+        Span<byte> m = buffer[..size];
+        MessageHeader.Write(m, MessageTag.Reply, (ushort)flags, size);
+        I64(m, 8, view.Value);
+        U64(m, 16, session);
+        U64(m, 24, timestamp);
+        U32(m, 32, (uint)client.Value);
+        U16(m, 36, slot);
+        U16(m, 38, replica.Value);
+        digest.Write(m[40..]);
+        U64(m, 72, (uint)result.Length);
+        if (withResult)
+        {
+            result.CopyTo(m[HeaderBytes..]);
+        }
+        return size;
+    }
+}

@@ -1,0 +1,104 @@
+using System.Security.Cryptography;
+using static BfsCore.Messages.MessageHeader;
+
+namespace BfsCore.Messages;
+
+[Flags]
+public enum RequestFlags : ushort
+{
+    None = 0,
+
+    /// <summary>Sent again: no reply came in time, and every replica is to answer in full (§5.1.1).</summary>
+    Retransmission = 1,
+}
+
+/// <summary>
+/// REQUEST (§2.3.2, Figure 6-1). The digest covers everything that execution may read: client, slot, kind, session,
+/// timestamp and the operation; the fixed header that the MACs cover carries the digest. The designated replier is outside
+/// the digest: it steers who sends the result, never what is executed.
+///
+///      0 tag, flags, size      8 replier u16, zero u16, zero u32
+///     16 digest (32)          48 client u32, slot u16, kind u16 (0 ordered, 1 read-only)
+///     56 session u64          64 timestamp u64
+///     72 opSize u32, zero u32 80 operation, then n tags of 8 bytes
+/// </summary>
+public readonly ref struct Request
+{
+    public const int HeaderBytes = 80;
+    public const ushort AllReplicas = 0xffff;
+    private const int DigestAt = 16;
+    private const int DigestedFrom = 48;
+
+    public readonly ReadOnlySpan<byte> Message;
+
+    private Request(ReadOnlySpan<byte> message) => Message = message;
+
+    public RequestFlags Flags => (RequestFlags)U16(Message, 2);
+    public ushort Replier => U16(Message, 8);
+    public Digest Digest => MessageHeader.Digest(Message, DigestAt);
+    public ClientId Client => new((int)U32(Message, 48));
+    public int Slot => U16(Message, 52);
+    public bool ReadOnly => U16(Message, 54) == 1;
+    public ulong Session => U64(Message, 56);
+    public ulong Timestamp => U64(Message, 64);
+    public int OperationBytes => (int)U32(Message, 72);
+    public ReadOnlySpan<byte> Header => Message[..HeaderBytes];
+    public ReadOnlySpan<byte> Operation => Message.Slice(HeaderBytes, OperationBytes);
+
+    /// <summary>The n MACs.</summary>
+    public ReadOnlySpan<byte> Authenticator => Message[(HeaderBytes + OperationBytes)..];
+
+    public static int SizeFor(int operationBytes, int n) => HeaderBytes + operationBytes + (n * TagBytes);
+
+    public static bool TryParse(ReadOnlySpan<byte> message, int n, out Request request)
+    {
+        request = default;
+        if (!Is(message, MessageTag.Request, HeaderBytes, (ushort)RequestFlags.Retransmission))
+        {
+            return false;
+        }
+        uint operationBytes = U32(message, 72);
+        if (operationBytes > Limits.MaxOperationBytes || message.Length != SizeFor((int)operationBytes, n)
+            || U16(message, 10) != 0 || U32(message, 12) != 0 || U32(message, 76) != 0
+            || U16(message, 54) > 1 || U32(message, 48) > int.MaxValue)
+        {
+            return false;
+        }
+        request = new Request(message);
+        return true;
+    }
+
+    /// <summary>Writes everything but the authenticator; returns the total size.</summary>
+    public static int Write(Span<byte> buffer, int n, ClientId client, int slot, bool readOnly, ulong session,
+        ulong timestamp, ushort replier, RequestFlags flags, ReadOnlySpan<byte> operation)
+    {
+        int size = SizeFor(operation.Length, n);
+        Span<byte> m = buffer[..size];
+        MessageHeader.Write(m, MessageTag.Request, (ushort)flags, size);
+        U64(m, 8, replier);
+        U32(m, 48, (uint)client.Value);
+        U16(m, 52, slot);
+        U16(m, 54, readOnly ? 1 : 0);
+        U64(m, 56, session);
+        U64(m, 64, timestamp);
+        U64(m, 72, (uint)operation.Length);
+        operation.CopyTo(m[HeaderBytes..]);
+        SHA256.HashData(m[DigestedFrom..(HeaderBytes + operation.Length)], m[DigestAt..]);
+        return size;
+    }
+
+    /// <summary>Changes flags and replier of a written request for its retransmission; the authenticator must be made anew.</summary>
+    public static void MarkRetransmission(Span<byte> message)
+    {
+        U16(message, 2, (ushort)RequestFlags.Retransmission);
+        U16(message, 8, AllReplicas);
+    }
+
+    /// <summary>Whether the digest in the header is that of the contents.</summary>
+    public bool DigestIsRight()
+    {
+        Span<byte> computed = stackalloc byte[BfsCore.Digest.SizeBytes];
+        SHA256.HashData(Message[DigestedFrom..(HeaderBytes + OperationBytes)], computed);
+        return BfsCore.Digest.Read(computed) == Digest;
+    }
+}

@@ -1,0 +1,128 @@
+using System.Security.Cryptography;
+using static BfsCore.Messages.MessageHeader;
+
+namespace BfsCore.Messages;
+
+/// <summary>
+/// STATUS-ACTIVE (§5.2): what the sender has, so that others send again what it lacks.
+///
+///      0 tag, flags, size   8 view i64   16 h i64 (stable checkpoint)   24 le i64 (last executed)
+///     32 replica u16, missingCount u16, zero u32
+///     40 digest of the payload (32)
+///     72 payload, then n tags
+///
+/// The payload has one bit per sequence number of the log after <c>le</c> (L/8 bytes) that says whether it prepared at
+/// the sender, the same for committed, then the requests it lacks although a batch names them: client u32, slot u16,
+/// zero u16, digest (32) each.
+/// </summary>
+public readonly ref struct StatusActive
+{
+    public const int HeaderBytes = 72;
+    public const int MissingEntryBytes = 40;
+    public const int MaxMissing = 16;
+
+    public readonly ReadOnlySpan<byte> Message;
+    private readonly int _bitmapBytes;
+
+    private StatusActive(ReadOnlySpan<byte> message, int bitmapBytes)
+    {
+        Message = message;
+        _bitmapBytes = bitmapBytes;
+    }
+
+    public View View => new(I64(Message, 8));
+    public SeqNum StableCheckpoint => new(I64(Message, 16));
+    public SeqNum LastExecuted => new(I64(Message, 24));
+    public ReplicaId Replica => new(U16(Message, 32));
+    public int MissingCount => U16(Message, 34);
+    public ReadOnlySpan<byte> Header => Message[..HeaderBytes];
+    public ReadOnlySpan<byte> Authenticator => Message[(HeaderBytes + PayloadBytes(_bitmapBytes, MissingCount))..];
+
+    /// <summary>Whether the batch <c>le + 1 + index</c> prepared at the sender.</summary>
+    public bool Prepared(int index) => Bit(HeaderBytes, index);
+
+    /// <summary>Whether the batch <c>le + 1 + index</c> committed at the sender.</summary>
+    public bool Committed(int index) => Bit(HeaderBytes + _bitmapBytes, index);
+
+    public Digest MissingDigest(int index) => MessageHeader.Digest(Message, MissingAt(index) + 8);
+    public ClientId MissingClient(int index) => new((int)U32(Message, MissingAt(index)));
+    public int MissingSlot(int index) => U16(Message, MissingAt(index) + 4);
+
+    private int MissingAt(int index) => HeaderBytes + (2 * _bitmapBytes) + (index * MissingEntryBytes);
+
+    private bool Bit(int start, int index) => (Message[start + (index >> 3)] & (1 << (index & 7))) != 0;
+
+    private static int PayloadBytes(int bitmapBytes, int missing) => (2 * bitmapBytes) + (missing * MissingEntryBytes);
+
+    public static int BitmapBytes(int logSize) => (logSize + 7) / 8;
+
+    public static int SizeFor(int logSize, int missing, int n) =>
+        HeaderBytes + PayloadBytes(BitmapBytes(logSize), missing) + (n * TagBytes);
+
+    public static bool TryParse(ReadOnlySpan<byte> message, int logSize, int n, out StatusActive status)
+    {
+        status = default;
+        if (!Is(message, MessageTag.StatusActive, HeaderBytes) || U16(message, 34) > MaxMissing
+            || message.Length != SizeFor(logSize, U16(message, 34), n) || I64(message, 8) < 0 || I64(message, 16) < 0
+            || I64(message, 24) < 0 || U16(message, 32) >= n || U32(message, 36) != 0)
+        {
+            return false;
+        }
+        Span<byte> computed = stackalloc byte[Digest.SizeBytes];
+        SHA256.HashData(message[HeaderBytes..^(n * TagBytes)], computed);
+        if (!computed.SequenceEqual(message.Slice(40, Digest.SizeBytes)))
+        {
+            return false;
+        }
+        status = new StatusActive(message, BitmapBytes(logSize));
+        return true;
+    }
+
+    /// <summary>Builds the message in place: clear, set bits, add missing requests, then finish.</summary>
+    public ref struct Builder
+    {
+        private readonly Span<byte> _buffer;
+        private readonly int _logSize;
+        private readonly int _n;
+        private int _missing;
+
+        public Builder(Span<byte> buffer, int logSize, int n)
+        {
+            _buffer = buffer;
+            _logSize = logSize;
+            _n = n;
+            buffer[..SizeFor(logSize, MaxMissing, n)].Clear();
+        }
+
+        public readonly void SetPrepared(int index) => _buffer[HeaderBytes + (index >> 3)] |= (byte)(1 << (index & 7));
+
+        public readonly void SetCommitted(int index) =>
+            _buffer[HeaderBytes + BitmapBytes(_logSize) + (index >> 3)] |= (byte)(1 << (index & 7));
+
+        public void AddMissing(ClientId client, int slot, in Digest digest)
+        {
+            if (_missing == MaxMissing)
+            {
+                return;
+            }
+            int at = HeaderBytes + (2 * BitmapBytes(_logSize)) + (_missing++ * MissingEntryBytes);
+            U32(_buffer, at, (uint)client.Value);
+            U16(_buffer, at + 4, slot);
+            digest.Write(_buffer[(at + 8)..]);
+        }
+
+        /// <summary>Writes the header; returns the total size.</summary>
+        public readonly int Finish(View view, SeqNum stable, SeqNum lastExecuted, ReplicaId replica)
+        {
+            int size = SizeFor(_logSize, _missing, _n);
+            MessageHeader.Write(_buffer, MessageTag.StatusActive, 0, size);
+            I64(_buffer, 8, view.Value);
+            I64(_buffer, 16, stable.Value);
+            I64(_buffer, 24, lastExecuted.Value);
+            U16(_buffer, 32, replica.Value);
+            U16(_buffer, 34, _missing);
+            SHA256.HashData(_buffer[HeaderBytes..(size - (_n * TagBytes))], _buffer[40..]);
+            return size;
+        }
+    }
+}
