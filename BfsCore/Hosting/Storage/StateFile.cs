@@ -1,0 +1,311 @@
+using BfsCore.State;
+
+namespace BfsCore.Hosting.Storage;
+
+/// <summary>What was found on disk.</summary>
+public enum StateFileStatus
+{
+    /// <summary>Nothing: the state is blank.</summary>
+    New,
+
+    /// <summary>A saved checkpoint, after which the process ended in order.</summary>
+    CleanStop,
+
+    /// <summary>A saved checkpoint; what the process did after it is not here.</summary>
+    UncleanStop,
+
+    /// <summary>The files do not hold what they say: the state must not be trusted.</summary>
+    Damaged,
+}
+
+/// <summary>Files that cannot be used as they are or could not be written; the message says what to do.</summary>
+public sealed class StateFileException : IOException
+{
+    public StateFileException() { }
+    public StateFileException(string message) : base(message) { }
+    public StateFileException(string message, Exception inner) : base(message, inner) { }
+}
+
+/// <summary>
+/// A replica's state on disk: always the image of a stable checkpoint. The image is mapped copy-on-write, so that
+/// execution never changes the file; <see cref="Save"/> brings it from one stable checkpoint to a later one through a
+/// journal, so that a stop at any moment leaves the one or the other. Linux only.
+/// </summary>
+public sealed unsafe class StateFile : IDisposable
+{
+    /// <summary>Modified bytes from which <see cref="SaveIfLarge"/> saves, so that they do not fill the memory.</summary>
+    public const long LargeBytes = 64L << 20;
+
+    private readonly IStateDisk _disk;
+    private readonly MappedImage _mapping;
+    private StateMeta _meta;
+
+    // What state.meta says; not yet _meta when a journal was replayed at the start.
+    private StateMeta? _written;
+
+    // A complete journal that the image does not hold yet: an earlier save failed half way, say on a full disk.
+    private StateJournal? _pending;
+
+    private StateFile(IStateDisk disk, MappedImage mapping, StateMeta meta, StateMeta? written)
+    {
+        _disk = disk;
+        _mapping = mapping;
+        _meta = meta;
+        _written = written;
+        State = new PagedState(mapping.Memory, meta.Pages, mapping);
+    }
+
+    public PagedState State { get; }
+
+    public StateFileStatus Status { get; private set; }
+
+    /// <summary>The status in words, for the log and the operator.</summary>
+    public string StatusText { get; private set; } = "";
+
+    /// <summary>The checkpoint that the image on disk holds.</summary>
+    public SeqNum SavedCheckpoint => _meta.Checkpoint;
+
+    /// <summary>Bytes modified in memory since the last save.</summary>
+    public long UnsavedBytes => State.DirtyPages * PagedState.PageBytes;
+
+    /// <summary>
+    /// Opens or creates the state in a directory, finishes a save that was interrupted, and checks every page that is not a
+    /// hole against the saved root digest (about a second per gigabyte). From here on the files count as in use, until a
+    /// save says that the process ends.
+    /// </summary>
+    /// <param name="sizeBytes">A multiple of the page size; must be what the files were made with.</param>
+    /// <exception cref="StateFileException">Another process has the files, they are of another size, or I/O fails.</exception>
+    public static StateFile Open(string directory, long sizeBytes)
+    {
+        IStateDisk? disk = null;
+        try
+        {
+            disk = new StateDisk(directory);
+            return Open(disk, sizeBytes);
+        }
+        catch (Exception e) when (e is not StateFileException and (IOException or UnauthorizedAccessException))
+        {
+            disk?.Dispose();
+            throw new StateFileException($"cannot open the state in {directory}: {e.Message}", e);
+        }
+        catch
+        {
+            disk?.Dispose();
+            throw;
+        }
+    }
+
+    internal static StateFile Open(IStateDisk disk, long sizeBytes)
+    {
+        BfsAssert.That(sizeBytes > 0 && sizeBytes % PagedState.PageBytes == 0);
+        long pages = sizeBytes / PagedState.PageBytes;
+        byte[] metaBytes = disk.ReadMeta();
+        StateMeta? written = StateMeta.Decode(metaBytes);
+        StateMeta? found = written;
+        string? problem = FirstProblem(disk, metaBytes, found, sizeBytes);
+        if (problem == null && found != null)
+        {
+            found = Replay(disk, found.Value);
+        }
+        StateMeta meta = found ?? new StateMeta(pages, default, default, false);
+        if (disk.Length(StatePart.Image) != sizeBytes)
+        {
+            disk.Resize(StatePart.Image, sizeBytes);
+            disk.Sync(StatePart.Image);
+        }
+        var file = new StateFile(disk, disk.MapImage(), meta, written);
+        try
+        {
+            file.Load(problem, isNew: found == null);
+        }
+        catch
+        {
+            file.State.Dispose();
+            throw;
+        }
+        return file;
+    }
+
+    /// <summary>
+    /// Brings the image to checkpoint <paramref name="stable"/>, which must be held, and gives back the memory of pages
+    /// that are as saved. If it throws, the state in memory is as before, the image is that of an earlier checkpoint or can
+    /// be completed from the journal, and saving may be tried again.
+    /// </summary>
+    /// <param name="cleanStop">Nothing will be executed after this: the next start may trust it.</param>
+    /// <exception cref="StateFileException">I/O failed, for example on a full disk.</exception>
+    public void Save(SeqNum stable, bool cleanStop = false)
+    {
+        // Saving over a damaged state would give it a right digest.
+        BfsAssert.That(Status != StateFileStatus.Damaged);
+        BfsAssert.That(State.HasCheckpoint(stable) && stable >= SavedCheckpoint);
+        try
+        {
+            FinishPending();
+            var target = new StateMeta(State.PageCount, stable, State.CheckpointDigest(stable), cleanStop);
+            if (State.DirtyPages == 0)
+            {
+                WriteMeta(target);
+                return;
+            }
+            StateJournal journal = WriteJournal(target);
+            _pending = journal;
+            FinishPending();
+            State.MarkSaved(stable);
+            ShowSavedPages(journal);
+            _disk.Resize(StatePart.Journal, 0);
+        }
+        catch (IOException e)
+        {
+            throw new StateFileException($"cannot save the state at checkpoint {stable}: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Saves when more than a bound of modified pages is in memory; to be called when a checkpoint is stable.</summary>
+    public bool SaveIfLarge(SeqNum stable, long bytes = LargeBytes)
+    {
+        if (UnsavedBytes <= bytes)
+        {
+            return false;
+        }
+        Save(stable);
+        return true;
+    }
+
+    /// <summary>Frees the memory; what was not saved is lost.</summary>
+    public void Dispose()
+    {
+        State.Dispose();
+        _disk.Dispose();
+    }
+
+    private static string? FirstProblem(IStateDisk disk, byte[] metaBytes, StateMeta? meta, long sizeBytes)
+    {
+        long imageBytes = disk.Length(StatePart.Image);
+        if (meta is { } m && m.Pages != sizeBytes / PagedState.PageBytes)
+        {
+            throw new StateFileException($"the saved state has {m.Pages * PagedState.PageBytes} bytes, the cluster file "
+                + $"says {sizeBytes}: the size of a state cannot change");
+        }
+        bool blank = meta == null && metaBytes.Length == 0 && !disk.TryNextData(0, out _, out _);
+        if (imageBytes > sizeBytes && !blank)
+        {
+            throw new StateFileException($"state.image has {imageBytes} bytes instead of {sizeBytes}");
+        }
+        if (meta == null && metaBytes.Length > 0)
+        {
+            return "state.meta is damaged or of another version";
+        }
+        if (meta == null && !blank)
+        {
+            return "state.meta is missing beside a state.image that is not empty";
+        }
+        return meta != null && imageBytes < sizeBytes
+            ? $"state.image has {imageBytes} bytes instead of {sizeBytes}"
+            : null;
+    }
+
+    /// <summary>Finishes a save whose journal is complete: an older journal changes nothing, since it was applied.</summary>
+    private static StateMeta Replay(IStateDisk disk, StateMeta meta)
+    {
+        StateJournal? journal = StateJournal.Read(disk);
+        if (journal == null || journal.Target.Pages != meta.Pages || journal.Target.Checkpoint < meta.Checkpoint)
+        {
+            return meta;
+        }
+        journal.Apply(disk);
+        bool alreadyApplied = journal.Target.Checkpoint == meta.Checkpoint && journal.Target.Root == meta.Root;
+        return alreadyApplied ? meta : journal.Target;
+    }
+
+    private void Load(string? problem, bool isNew)
+    {
+        long position = 0;
+        while (_disk.TryNextData(position, out long start, out long end))
+        {
+            long first = start / PagedState.PageBytes;
+            long last = (end - 1) / PagedState.PageBytes;
+            State.HashImagePages(first, last - first + 1);
+            position = end;
+        }
+        State.FinishImage(_meta.Checkpoint);
+        if (problem == null && State.CheckpointDigest(_meta.Checkpoint) != _meta.Root)
+        {
+            problem = $"state.image does not have the digest of checkpoint {_meta.Checkpoint}";
+        }
+        Report(problem, isNew);
+        if (problem == null)
+        {
+            WriteMeta(_meta with { CleanStop = false });
+            _disk.Resize(StatePart.Journal, 0);
+        }
+    }
+
+    private void Report(string? problem, bool isNew)
+    {
+        (Status, StatusText) = problem != null ? (StateFileStatus.Damaged, "the state is damaged: " + problem)
+            : isNew ? (StateFileStatus.New, "a new, blank state")
+            : _meta.CleanStop ? (StateFileStatus.CleanStop, $"checkpoint {_meta.Checkpoint}, stopped cleanly")
+            : (StateFileStatus.UncleanStop, $"checkpoint {_meta.Checkpoint}, not stopped cleanly: later work is not saved here");
+    }
+
+    private StateJournal WriteJournal(StateMeta target)
+    {
+        try
+        {
+            return StateJournal.Write(_disk, State, target);
+        }
+        catch (IOException)
+        {
+            // The image was not touched. Give the space back, if the disk still lets us.
+            try
+            {
+                _disk.Resize(StatePart.Journal, 0);
+            }
+            catch (IOException)
+            {
+                // The first failure is the one to report.
+            }
+            throw;
+        }
+    }
+
+    private void FinishPending()
+    {
+        if (_pending != null)
+        {
+            _pending.Apply(_disk);
+            WriteMeta(_pending.Target);
+            _pending = null;
+        }
+    }
+
+    private void WriteMeta(StateMeta meta)
+    {
+        if (meta != _written)
+        {
+            _written = null;
+            _disk.ReplaceMeta(meta.Encode());
+            _written = meta;
+        }
+        _meta = meta;
+    }
+
+    /// <summary>Pages not modified after the checkpoint are the same in memory and in the file.</summary>
+    private void ShowSavedPages(StateJournal journal)
+    {
+        for (int entry = 0; entry < journal.Count;)
+        {
+            long first = journal.PageAt(entry);
+            int run = 0;
+            while (entry + run < journal.Count && journal.PageAt(entry + run) == first + run && !State.IsDirty(first + run))
+            {
+                run++;
+            }
+            if (run > 0)
+            {
+                _mapping.ShowFile(first, run);
+            }
+            entry += Math.Max(run, 1);
+        }
+    }
+}

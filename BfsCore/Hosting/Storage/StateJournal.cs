@@ -1,0 +1,202 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using BfsCore.State;
+
+namespace BfsCore.Hosting.Storage;
+
+/// <summary>
+/// The pages of a save, written one after the other and made durable before the first of them changes the image: a save
+/// that was stopped is finished from here, or has not begun. Header (one page), table (page index u64 and digest of 32
+/// bytes each, padded to whole pages), then the pages that are not zero. Everything is covered by digests, so that a
+/// journal is either complete or refused.
+/// </summary>
+internal sealed class StateJournal
+{
+    private const ulong Magic = 0x004C_4E52_4A53_4642; // "BFSJRNL"
+    private const uint Format = 1;
+    private const int PageBytes = PagedState.PageBytes;
+    private const int EntryBytes = 8 + Digest.SizeBytes;
+    private const int ChecksumOffset = 104;
+    private const int HeaderBytes = ChecksumOffset + Digest.SizeBytes;
+    private const int ChunkPages = 256;
+
+    private readonly byte[] _table;
+
+    private StateJournal(StateMeta target, byte[] table)
+    {
+        Target = target;
+        _table = table;
+    }
+
+    /// <summary>What the image will be once the journal is applied.</summary>
+    public StateMeta Target { get; }
+
+    /// <summary>How many pages it holds.</summary>
+    public int Count => _table.Length / EntryBytes;
+
+    public long PageAt(int entry) => BinaryPrimitives.ReadInt64LittleEndian(_table.AsSpan(entry * EntryBytes));
+
+    private Digest DigestOf(int entry) => Digest.Read(_table.AsSpan((entry * EntryBytes) + 8));
+
+    private long ContentStart => PageBytes + ((_table.Length + PageBytes - 1L) / PageBytes * PageBytes);
+
+    /// <summary>Writes and syncs a journal that takes the image to checkpoint <c>target.Checkpoint</c>.</summary>
+    public static StateJournal Write(IStateDisk disk, PagedState state, StateMeta target)
+    {
+        var journal = new StateJournal(target, TableOf(state, target.Checkpoint));
+        disk.Resize(StatePart.Journal, 0);
+        disk.Write(StatePart.Journal, PageBytes, journal._table);
+        journal.WritePages(disk, state);
+        disk.Write(StatePart.Journal, 0, journal.Header());
+        disk.Sync(StatePart.Journal);
+        return journal;
+    }
+
+    /// <summary>The journal on disk, if it is complete; otherwise null.</summary>
+    public static StateJournal? Read(IStateDisk disk)
+    {
+        long length = disk.Length(StatePart.Journal);
+        if (length < HeaderBytes)
+        {
+            return null;
+        }
+        var header = new byte[HeaderBytes];
+        disk.Read(StatePart.Journal, 0, header);
+        long count = BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(64));
+        if (!HeaderIsValid(header) || count < 0 || count > (length - PageBytes) / EntryBytes || count > int.MaxValue / EntryBytes)
+        {
+            return null;
+        }
+        var table = new byte[count * EntryBytes];
+        disk.Read(StatePart.Journal, PageBytes, table);
+        var target = new StateMeta(BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(16)),
+            new SeqNum(BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(24))), Digest.Read(header.AsSpan(32)), false);
+        var journal = new StateJournal(target, table);
+        bool complete = SHA256.HashData(table).AsSpan().SequenceEqual(header.AsSpan(72, 32)) && journal.ContentIsValid(disk, length);
+        return complete ? journal : null;
+    }
+
+    /// <summary>Brings the image to the target. May be repeated, and must be until it succeeds once.</summary>
+    public void Apply(IStateDisk disk)
+    {
+        var chunk = new byte[ChunkPages * PageBytes];
+        long content = ContentStart;
+        for (int first = 0; first < Count;)
+        {
+            bool zero = DigestOf(first).IsZero;
+            int run = RunLength(first, zero);
+            long offset = PageAt(first) * PageBytes;
+            if (zero)
+            {
+                disk.PunchImage(offset, (long)run * PageBytes);
+            }
+            else
+            {
+                Span<byte> bytes = chunk.AsSpan(0, run * PageBytes);
+                disk.Read(StatePart.Journal, content, bytes);
+                disk.Write(StatePart.Image, offset, bytes);
+                content += bytes.Length;
+            }
+            first += run;
+        }
+        disk.Sync(StatePart.Image);
+    }
+
+    private static byte[] TableOf(PagedState state, SeqNum n)
+    {
+        var table = new byte[checked((int)(state.DirtyPages * EntryBytes))];
+        Span<byte> rest = table;
+        for (long page = state.NextDirty(0); page >= 0; page = state.NextDirty(page + 1))
+        {
+            BinaryPrimitives.WriteInt64LittleEndian(rest, page);
+            state.NodeDigestAt(n, state.Levels - 1, page).Write(rest[8..]);
+            rest = rest[EntryBytes..];
+        }
+        return table;
+    }
+
+    private void WritePages(IStateDisk disk, PagedState state)
+    {
+        var chunk = new byte[ChunkPages * PageBytes];
+        long offset = ContentStart;
+        int used = 0;
+        for (int entry = 0; entry < Count; entry++)
+        {
+            if (!DigestOf(entry).IsZero)
+            {
+                state.PageAt(Target.Checkpoint, PageAt(entry)).CopyTo(chunk.AsSpan(used));
+                used += PageBytes;
+            }
+            if (used > 0 && (used == chunk.Length || entry == Count - 1))
+            {
+                disk.Write(StatePart.Journal, offset, chunk.AsSpan(0, used));
+                offset += used;
+                used = 0;
+            }
+        }
+    }
+
+    private byte[] Header()
+    {
+        var header = new byte[HeaderBytes];
+        BinaryPrimitives.WriteUInt64LittleEndian(header, Magic);
+        BinaryPrimitives.WriteUInt32LittleEndian(header.AsSpan(8), Format);
+        BinaryPrimitives.WriteInt64LittleEndian(header.AsSpan(16), Target.Pages);
+        BinaryPrimitives.WriteInt64LittleEndian(header.AsSpan(24), Target.Checkpoint.Value);
+        Target.Root.Write(header.AsSpan(32));
+        BinaryPrimitives.WriteInt64LittleEndian(header.AsSpan(64), Count);
+        SHA256.HashData(_table, header.AsSpan(72));
+        SHA256.HashData(header.AsSpan(0, ChecksumOffset), header.AsSpan(ChecksumOffset));
+        return header;
+    }
+
+    private static bool HeaderIsValid(ReadOnlySpan<byte> header)
+    {
+        Span<byte> checksum = stackalloc byte[32];
+        SHA256.HashData(header[..ChecksumOffset], checksum);
+        return checksum.SequenceEqual(header[ChecksumOffset..])
+            && BinaryPrimitives.ReadUInt64LittleEndian(header) == Magic
+            && BinaryPrimitives.ReadUInt32LittleEndian(header[8..]) == Format;
+    }
+
+    private bool ContentIsValid(IStateDisk disk, long length)
+    {
+        var page = new byte[PageBytes];
+        long offset = ContentStart;
+        for (int entry = 0; entry < Count; entry++)
+        {
+            bool inside = PageAt(entry) >= 0 && PageAt(entry) < Target.Pages;
+            if (!inside || (entry > 0 && PageAt(entry) <= PageAt(entry - 1)))
+            {
+                return false;
+            }
+            if (DigestOf(entry).IsZero)
+            {
+                continue;
+            }
+            if (offset > length - PageBytes)
+            {
+                return false;
+            }
+            disk.Read(StatePart.Journal, offset, page);
+            if (PartitionTree.PageDigest(page) != DigestOf(entry))
+            {
+                return false;
+            }
+            offset += PageBytes;
+        }
+        return true;
+    }
+
+    /// <summary>How many entries from one on are neighbours of one kind; those with content at most a chunk.</summary>
+    private int RunLength(int first, bool zero)
+    {
+        int run = 1;
+        while (first + run < Count && (zero || run < ChunkPages)
+            && PageAt(first + run) == PageAt(first) + run && DigestOf(first + run).IsZero == zero)
+        {
+            run++;
+        }
+        return run;
+    }
+}

@@ -1,0 +1,390 @@
+using BfsCore;
+using BfsCore.Hosting.Storage;
+using BfsCore.State;
+using Xunit;
+
+namespace BfsTests.State;
+
+/// <summary>The image on disk is always that of a stable checkpoint.</summary>
+public sealed class StateFileTests : IDisposable
+{
+    private const int Pages = 300;
+    private const long SizeBytes = Pages * PagedState.PageBytes;
+
+    private readonly string _directory = Directory.CreateTempSubdirectory("bfs-state-").FullName;
+
+    public void Dispose() => Directory.Delete(_directory, recursive: true);
+
+    private StateFile Open() => StateFile.Open(_directory, SizeBytes);
+
+    private string PathOf(string name) => Path.Combine(_directory, name);
+
+    private static byte[] Memory(PagedState state) => state.Read(0, (int)state.SizeBytes).ToArray();
+
+    /// <summary>Some pages filled, some emptied, some changed a little.</summary>
+    private static void Scribble(PagedState state, Random random)
+    {
+        for (int i = 0; i < 60; i++)
+        {
+            Span<byte> page = state.Modify(random.Next(Pages) * (long)PagedState.PageBytes, PagedState.PageBytes);
+            switch (random.Next(3))
+            {
+                case 0:
+                    random.NextBytes(page);
+                    break;
+                case 1:
+                    page.Clear();
+                    break;
+                default:
+                    page[random.Next(page.Length)]++;
+                    break;
+            }
+        }
+    }
+
+    [Fact]
+    public void A_new_state_is_blank_and_sparse()
+    {
+        using StateFile file = StateFile.Open(_directory, 16L << 30);
+        Assert.Equal(StateFileStatus.New, file.Status);
+        Assert.Equal(4L << 20, file.State.PageCount);
+        Assert.Equal(new SeqNum(0), file.SavedCheckpoint);
+        Assert.True(file.State.CheckpointDigest(new SeqNum(0)).IsZero);
+        Assert.Equal(0, file.State.Read((16L << 30) - 1, 1)[0]);
+    }
+
+    [Fact]
+    public void A_saved_checkpoint_is_found_again()
+    {
+        var random = new Random(1);
+        byte[] saved;
+        Digest root;
+        using (StateFile file = Open())
+        {
+            Scribble(file.State, random);
+            file.State.TakeCheckpoint(new SeqNum(128));
+            saved = Memory(file.State);
+            root = file.State.CheckpointDigest(new SeqNum(128));
+            // What comes after the checkpoint that is saved stays in memory only.
+            Scribble(file.State, random);
+            file.State.TakeCheckpoint(new SeqNum(256));
+            Scribble(file.State, random);
+            byte[] current = Memory(file.State);
+            file.Save(new SeqNum(128));
+            Assert.Equal(current, Memory(file.State));
+            Assert.Equal(new SeqNum(128), file.SavedCheckpoint);
+        }
+        using (StateFile file = Open())
+        {
+            Assert.Equal(StateFileStatus.UncleanStop, file.Status);
+            Assert.Equal(new SeqNum(128), file.State.LastCheckpoint);
+            Assert.Equal(root, file.State.CheckpointDigest(new SeqNum(128)));
+            Assert.Equal(saved, Memory(file.State));
+            Scribble(file.State, random);
+            file.State.TakeCheckpoint(new SeqNum(256));
+            saved = Memory(file.State);
+            file.Save(new SeqNum(256), cleanStop: true);
+        }
+        using (StateFile file = Open())
+        {
+            Assert.Equal(StateFileStatus.CleanStop, file.Status);
+            Assert.Equal(saved, Memory(file.State));
+        }
+        // Opened and not saved again: in use means not clean.
+        using (StateFile file = Open())
+        {
+            Assert.Equal(StateFileStatus.UncleanStop, file.Status);
+        }
+    }
+
+    [Fact]
+    public void A_clean_stop_without_changes_is_recorded_too()
+    {
+        using (StateFile file = Open())
+        {
+            file.Save(new SeqNum(0), cleanStop: true);
+        }
+        using StateFile again = Open();
+        Assert.Equal(StateFileStatus.CleanStop, again.Status);
+    }
+
+    /// <summary>Execution, rollback and later checkpoints never reach the file by themselves.</summary>
+    [Fact]
+    public void The_image_changes_only_by_saving()
+    {
+        var random = new Random(2);
+        using StateFile file = Open();
+        byte[] saved = Memory(file.State);
+        for (int n = 1; n <= 3; n++)
+        {
+            Scribble(file.State, random);
+            file.State.TakeCheckpoint(new SeqNum(n));
+        }
+        file.State.RollbackTo(new SeqNum(2));
+        file.Dispose();
+        using StateFile again = Open();
+        Assert.Equal(saved, Memory(again.State));
+    }
+
+    [Fact]
+    public void Saving_gives_the_memory_back()
+    {
+        using StateFile file = Open();
+        file.State.Modify(0, (int)SizeBytes).Fill(5);
+        file.State.TakeCheckpoint(new SeqNum(1));
+        Assert.False(file.SaveIfLarge(new SeqNum(1), SizeBytes));
+        Assert.Equal(SizeBytes, PrivateBytes());
+        Assert.True(file.SaveIfLarge(new SeqNum(1), SizeBytes - 1));
+        Assert.Equal(0, PrivateBytes());
+        Assert.Equal(0, file.UnsavedBytes);
+        Assert.Equal(5, file.State.Read(SizeBytes - 1, 1)[0]);
+    }
+
+    /// <summary>Bytes of the mapped image that this process holds copies of.</summary>
+    private long PrivateBytes()
+    {
+        bool ours = false;
+        foreach (string line in File.ReadLines("/proc/self/smaps"))
+        {
+            if (line.Contains('/', StringComparison.Ordinal))
+            {
+                ours = line.EndsWith(PathOf("state.image"), StringComparison.Ordinal);
+            }
+            else if (ours && line.StartsWith("Anonymous:", StringComparison.Ordinal))
+            {
+                return long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1]) * 1024;
+            }
+        }
+        return -1;
+    }
+
+    [Fact]
+    public void Pages_that_become_zero_are_saved_as_zero()
+    {
+        using (StateFile file = Open())
+        {
+            file.State.Modify(0, (int)SizeBytes).Fill(5);
+            file.State.TakeCheckpoint(new SeqNum(1));
+            file.Save(new SeqNum(1));
+            file.State.Modify(4096, 290 * 4096).Clear();
+            file.State.TakeCheckpoint(new SeqNum(2));
+            file.Save(new SeqNum(2));
+        }
+        using StateFile again = Open();
+        Assert.Equal(StateFileStatus.UncleanStop, again.Status);
+        Assert.Equal(0, again.State.Read(4096, 290 * 4096).IndexOfAnyExcept((byte)0) + 1);
+        Assert.Equal(10 * 4096, Memory(again.State).Count(b => b == 5));
+    }
+
+    [Fact]
+    public void Damage_is_noticed_at_the_start()
+    {
+        SaveOne();
+        using (FileStream image = File.OpenWrite(PathOf("state.image")))
+        {
+            image.Position = 4096 * 7 + 9;
+            image.WriteByte(77);
+        }
+        using StateFile file = Open();
+        Assert.Equal(StateFileStatus.Damaged, file.Status);
+        Assert.Equal("the state is damaged: state.image does not have the digest of checkpoint #1", file.StatusText);
+        Assert.Throws<BfsAssertException>(() => file.Save(new SeqNum(1)));
+    }
+
+    [Fact]
+    public void A_damaged_or_missing_description_is_noticed()
+    {
+        SaveOne();
+        byte[] meta = File.ReadAllBytes(PathOf("state.meta"));
+        meta[40]++;
+        File.WriteAllBytes(PathOf("state.meta"), meta);
+        using (StateFile file = Open())
+        {
+            Assert.Equal("the state is damaged: state.meta is damaged or of another version", file.StatusText);
+        }
+        File.Delete(PathOf("state.meta"));
+        using (StateFile file = Open())
+        {
+            Assert.Equal("the state is damaged: state.meta is missing beside a state.image that is not empty", file.StatusText);
+        }
+    }
+
+    [Fact]
+    public void A_missing_image_is_noticed()
+    {
+        SaveOne();
+        File.Delete(PathOf("state.image"));
+        using StateFile file = Open();
+        Assert.Equal(StateFileStatus.Damaged, file.Status);
+        Assert.Equal($"the state is damaged: state.image has 0 bytes instead of {SizeBytes}", file.StatusText);
+    }
+
+    [Fact]
+    public void A_state_of_another_size_is_refused()
+    {
+        SaveOne();
+        var e = Assert.Throws<StateFileException>(() => StateFile.Open(_directory, SizeBytes + 4096).Dispose());
+        Assert.Contains("the size of a state cannot change", e.Message, StringComparison.Ordinal);
+        using StateFile file = Open();
+        Assert.Equal(StateFileStatus.UncleanStop, file.Status);
+    }
+
+    [Fact]
+    public void A_second_process_is_refused()
+    {
+        using StateFile file = Open();
+        var e = Assert.Throws<StateFileException>(Open);
+        Assert.Contains(_directory, e.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>The layout of state.meta is frozen: later versions must read it.</summary>
+    [Fact]
+    public void The_description_is_frozen()
+    {
+        byte[] bytes = new StateMeta(3, new SeqNum(128), Digest.Read(Enumerable.Repeat((byte)7, 32).ToArray()), true).Encode();
+        Assert.Equal("4246535354415445" + "01000000" + "01000000" + "0300000000000000" + "8000000000000000"
+            + string.Concat(Enumerable.Repeat("07", 32)), Convert.ToHexStringLower(bytes[..64]));
+        Assert.Equal(new SeqNum(128), StateMeta.Decode(bytes)!.Value.Checkpoint);
+        for (int i = 0; i < bytes.Length; i++)
+        {
+            bytes[i] ^= 1;
+            Assert.Null(StateMeta.Decode(bytes));
+            bytes[i] ^= 1;
+        }
+    }
+
+    private void SaveOne()
+    {
+        using StateFile file = Open();
+        file.State.Modify(0, 10 * 4096).Fill(1);
+        file.State.TakeCheckpoint(new SeqNum(1));
+        file.Save(new SeqNum(1));
+    }
+
+    /// <summary>Pitfall 35: at whatever change the power fails, the one or the other checkpoint is there, whole.</summary>
+    [Fact]
+    public void A_stop_at_any_change_leaves_a_whole_checkpoint()
+    {
+        int olds = 0;
+        int news = 0;
+        for (int stop = 0; ; stop++)
+        {
+            var random = new Random(stop);
+            (byte[] before, byte[] after, bool done) = SaveTwiceAndStop(stop, random);
+            // The start that repairs may be stopped as well, more than once.
+            _ = OpensBeforeStop(random.Next(50), random) || OpensBeforeStop(random.Next(50), random);
+            using StateFile file = Open();
+            byte[] found = Memory(file.State);
+            Assert.NotEqual(StateFileStatus.Damaged, file.Status);
+            Assert.True(found.AsSpan().SequenceEqual(after) || (!done && found.AsSpan().SequenceEqual(before)));
+            Assert.Equal(found.AsSpan().SequenceEqual(after) ? 2 : 1, file.SavedCheckpoint.Value);
+            _ = found.AsSpan().SequenceEqual(after) ? news++ : olds++;
+            if (done)
+            {
+                break;
+            }
+        }
+        Assert.True(olds >= 4 && news >= 20, $"{olds} old, {news} new");
+    }
+
+    private (byte[] Before, byte[] After, bool Done) SaveTwiceAndStop(int stop, Random random)
+    {
+        foreach (string path in Directory.GetFiles(_directory))
+        {
+            File.Delete(path);
+        }
+        var disk = new FaultyDisk(_directory);
+        using StateFile file = StateFile.Open(disk, SizeBytes);
+        Scribble(file.State, random);
+        file.State.TakeCheckpoint(new SeqNum(1));
+        file.Save(new SeqNum(1));
+        byte[] before = Memory(file.State);
+        Scribble(file.State, random);
+        file.State.TakeCheckpoint(new SeqNum(2));
+        byte[] after = Memory(file.State);
+        disk.ChangesLeft = stop;
+        bool done = !Fails(() => file.Save(new SeqNum(2)));
+        disk.CutPower(random);
+        return (before, after, done);
+    }
+
+    private bool OpensBeforeStop(int stop, Random random)
+    {
+        using var disk = new FaultyDisk(_directory) { ChangesLeft = stop };
+        bool failed = Fails(() => StateFile.Open(disk, SizeBytes).State.Dispose());
+        disk.CutPower(random);
+        return !failed;
+    }
+
+    private static bool Fails(Action action)
+    {
+        try
+        {
+            action();
+            return false;
+        }
+        catch (IOException)
+        {
+            return true;
+        }
+    }
+
+    /// <summary>A full disk stops saving, not the replica; once there is room again, nothing is lost.</summary>
+    [Fact]
+    public void After_a_full_disk_saving_can_be_tried_again()
+    {
+        bool failed = true;
+        for (int room = 0; failed; room++)
+        {
+            string directory = PathOf("full-" + room);
+            var random = new Random(room);
+            using var disk = new FaultyDisk(directory);
+            byte[] expected;
+            using (StateFile file = StateFile.Open(disk, SizeBytes))
+            {
+                Scribble(file.State, random);
+                file.State.TakeCheckpoint(new SeqNum(1));
+                disk.ChangesLeft = room;
+                failed = Fails(() => file.Save(new SeqNum(1)));
+                Scribble(file.State, random);
+                file.State.TakeCheckpoint(new SeqNum(2));
+                file.State.DiscardBefore(new SeqNum(2));
+                expected = Memory(file.State);
+                disk.ChangesLeft = int.MaxValue;
+                file.Save(new SeqNum(2));
+                Assert.Equal(expected, Memory(file.State));
+            }
+            using StateFile again = StateFile.Open(directory, SizeBytes);
+            Assert.Equal(StateFileStatus.UncleanStop, again.Status);
+            Assert.Equal(expected, Memory(again.State));
+        }
+    }
+
+    /// <summary>While a save that failed half way waits to be finished, a stop must not find the image half changed.</summary>
+    [Fact]
+    public void A_stop_after_a_failed_save_leaves_a_whole_checkpoint()
+    {
+        bool failed = true;
+        for (int room = 0; failed; room++)
+        {
+            string directory = PathOf("stop-" + room);
+            var random = new Random(room);
+            var disk = new FaultyDisk(directory);
+            using (StateFile file = StateFile.Open(disk, SizeBytes))
+            {
+                Scribble(file.State, random);
+                file.State.TakeCheckpoint(new SeqNum(1));
+                disk.ChangesLeft = room;
+                failed = Fails(() => file.Save(new SeqNum(1)));
+                Scribble(file.State, random);
+                file.State.TakeCheckpoint(new SeqNum(2));
+                // The retry gets some way and fails as well.
+                disk.ChangesLeft = random.Next(12);
+                _ = Fails(() => file.Save(new SeqNum(2)));
+                disk.CutPower(random);
+            }
+            using StateFile again = StateFile.Open(directory, SizeBytes);
+            Assert.NotEqual(StateFileStatus.Damaged, again.Status);
+        }
+    }
+}
