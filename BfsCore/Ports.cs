@@ -44,6 +44,25 @@ public interface ISigner
 }
 
 /// <summary>
+/// Public-key work of NEW-KEY messages (§4.3.1): <see cref="Crypto.KeyExchange"/> in a process, a fast deterministic
+/// stand-in in the simulator.
+/// </summary>
+public interface IKeyExchange
+{
+    /// <summary>As <see cref="ISigner.NextCounter"/>.</summary>
+    ulong NextCounter();
+
+    /// <summary>
+    /// Writes and signs a NEW-KEY with <paramref name="keys"/> (n × 16 bytes; the entry of the sender itself is unused).
+    /// </summary>
+    /// <returns>Its size in bytes.</returns>
+    int Create(Span<byte> buffer, int principal, ulong counter, ulong session, ReadOnlySpan<byte> keys);
+
+    /// <summary>Checks the signature and unwraps the key (16 bytes) that is meant for this replica.</summary>
+    bool TryOpen(in Messages.NewKey message, ReplicaId self, Span<byte> key);
+}
+
+/// <summary>
 /// Small facts that must not be forgotten over a restart: the counters of NEW-KEY messages accepted (pitfall 36).
 /// </summary>
 public interface IStableStore

@@ -1,0 +1,218 @@
+using BfsCore.Messages;
+
+namespace BfsCore.Crypto;
+
+/// <summary>
+/// A replica's session keys (§3.2.1, §4.3.1): for each other replica the key for messages to it (which that replica
+/// chose) and for messages from it (which this one chose); for each client one key per direction (from the client's secret).
+/// </summary>
+public sealed class ReplicaKeys
+{
+    private const long AnswerIntervalMicros = 100_000;
+
+    private readonly ClusterConfig _config;
+    private readonly ReplicaId _self;
+    private readonly INetwork _network;
+    private readonly IKeyExchange _exchange;
+    private readonly IEntropy _entropy;
+    private readonly IStableStore _store;
+
+    private readonly MacKey?[] _toReplica;
+    private readonly MacKey?[] _fromReplica;
+    private readonly MacKey?[] _toClient;
+    private readonly MacKey?[] _fromClient;
+    private readonly ulong[] _clientSession;
+    private readonly ulong[] _lastCounter;
+    private readonly long[] _lastAnswerMicros;
+    private readonly long[] _lastRequestMicros;
+    private readonly byte[] _lastNewKey;
+    private readonly byte[] _scratch;
+    private ulong _session;
+
+    public ReplicaKeys(ClusterConfig config, ReplicaId self, INetwork network, IKeyExchange exchange, IEntropy entropy,
+        IStableStore store)
+    {
+        (_config, _self, _network, _exchange, _entropy, _store) = (config, self, network, exchange, entropy, store);
+        int principals = config.N + config.Clients.Count;
+        _toReplica = new MacKey?[config.N];
+        _fromReplica = new MacKey?[config.N];
+        _toClient = new MacKey?[config.Clients.Count];
+        _fromClient = new MacKey?[config.Clients.Count];
+        _clientSession = new ulong[config.Clients.Count];
+        _lastCounter = new ulong[principals];
+        _lastAnswerMicros = new long[principals];
+        _lastRequestMicros = new long[principals];
+        Array.Fill(_lastAnswerMicros, -AnswerIntervalMicros);
+        Array.Fill(_lastRequestMicros, -AnswerIntervalMicros);
+        _lastNewKey = new byte[NewKey.SizeFor(config.N)];
+        _scratch = new byte[NewKey.SizeFor(config.N)];
+        for (int i = 0; i < principals; i++)
+        {
+            _lastCounter[i] = store.LoadCounter(PrincipalAt(i));
+        }
+    }
+
+    /// <summary>Chooses fresh keys for messages from the other replicas and announces them.</summary>
+    public void Refresh()
+    {
+        Span<byte> keys = stackalloc byte[_config.N * MacKey.KeyBytes];
+        _entropy.Fill(keys);
+        ulong counter = _exchange.NextCounter();
+        if (_session == 0)
+        {
+            _session = counter;
+        }
+        _exchange.Create(_lastNewKey, _self.Value, counter, _session, keys);
+        for (int j = 0; j < _config.N; j++)
+        {
+            _fromReplica[j] = j == _self.Value ? null : new MacKey(keys.Slice(j * MacKey.KeyBytes, MacKey.KeyBytes));
+        }
+        _network.MulticastToReplicas(_lastNewKey);
+    }
+
+    /// <summary>Whether this replica can authenticate messages to that one.</summary>
+    public bool CanSendTo(ReplicaId replica) => _toReplica[replica.Value] is not null;
+
+    /// <summary>The session that the client's present key belongs to; zero when there is no key.</summary>
+    public ulong ClientSession(int clientIndex) => _clientSession[clientIndex];
+
+    /// <summary>Appends an authenticator: one tag per replica, zero for itself and for those whose key is unknown.</summary>
+    public void Authenticate(ReadOnlySpan<byte> header, Span<byte> authenticator)
+    {
+        for (int j = 0; j < _config.N; j++)
+        {
+            Span<byte> tag = authenticator.Slice(j * MessageHeader.TagBytes, MessageHeader.TagBytes);
+            if (_toReplica[j] is { } key)
+            {
+                key.Sign(header, tag);
+            }
+            else
+            {
+                tag.Clear();
+            }
+        }
+    }
+
+    /// <summary>Checks this replica's entry of an authenticator from another replica.</summary>
+    public bool VerifyReplica(ReplicaId from, ReadOnlySpan<byte> header, ReadOnlySpan<byte> authenticator) =>
+        _fromReplica[from.Value] is { } key && key.Verify(header, OwnTag(authenticator));
+
+    /// <summary>Checks this replica's entry of a client's authenticator (condition 1 of §3.2.2).</summary>
+    public bool VerifyClient(int clientIndex, ReadOnlySpan<byte> header, ReadOnlySpan<byte> authenticator) =>
+        _fromClient[clientIndex] is { } key && key.Verify(header, OwnTag(authenticator));
+
+    /// <summary>Writes the single MAC of a reply; false when the client has no key here.</summary>
+    public bool AuthenticateToClient(int clientIndex, ReadOnlySpan<byte> header, Span<byte> tag)
+    {
+        if (_toClient[clientIndex] is not { } key)
+        {
+            return false;
+        }
+        key.Sign(header, tag);
+        return true;
+    }
+
+    private ReadOnlySpan<byte> OwnTag(ReadOnlySpan<byte> authenticator) =>
+        authenticator.Slice(_self.Value * MessageHeader.TagBytes, MessageHeader.TagBytes);
+
+    private bool HasKey(int index) =>
+        index < _config.N ? _toReplica[index] is not null : _fromClient[index - _config.N] is not null;
+
+    /// <summary>Handles NEW-KEY: an old counter is refused (§4.3.1).</summary>
+    /// <returns>Whether new keys were installed.</returns>
+    public bool OnNewKey(in NewKey message, SourceAddress source, long nowMicros)
+    {
+        int index = PrincipalIndex(message.Principal);
+        if (index < 0 || message.Principal == _self.Value)
+        {
+            return false;
+        }
+        // The very last NEW-KEY may install its key again in a replica that was restarted: it is still the newest one.
+        bool again = message.Counter == _lastCounter[index] && !HasKey(index);
+        if (message.Counter <= _lastCounter[index] && !again)
+        {
+            return false;
+        }
+        Span<byte> secret = stackalloc byte[MacKey.KeyBytes];
+        if (!_exchange.TryOpen(message, _self, secret))
+        {
+            return false;
+        }
+        _lastCounter[index] = message.Counter;
+        _store.SaveCounter(message.Principal, message.Counter);
+        if (index < _config.N)
+        {
+            _toReplica[index] = new MacKey(secret);
+        }
+        else
+        {
+            int client = index - _config.N;
+            (_fromClient[client], _toClient[client]) = KeyExchange.DeriveClientKeys(secret);
+            _clientSession[client] = message.Session;
+            _network.BindClient(_config.Clients[client].Id, source);
+        }
+        return true;
+    }
+
+    /// <summary>A message from this principal could not be authenticated, or it asked: send our NEW-KEY, or ask for its.</summary>
+    public void OnKeyTrouble(int principal, SourceAddress source, long nowMicros)
+    {
+        int index = PrincipalIndex(principal);
+        if (index < 0 || principal == _self.Value)
+        {
+            return;
+        }
+        if (index >= _config.N)
+        {
+            if (Due(_lastRequestMicros, index, nowMicros))
+            {
+                SendKeyRequest(index, source);
+            }
+        }
+        else if (Due(_lastAnswerMicros, index, nowMicros))
+        {
+            _network.SendToReplica(new ReplicaId(index), _lastNewKey);
+        }
+    }
+
+    /// <summary>Asks every replica whose key is unknown for it; at most once per interval each.</summary>
+    public void RequestMissingKeys(long nowMicros)
+    {
+        for (int j = 0; j < _config.N; j++)
+        {
+            if (j != _self.Value && _toReplica[j] is null && Due(_lastRequestMicros, j, nowMicros))
+            {
+                int size = KeyRequest.Write(_scratch, _config.N, _self.Value, _lastCounter[j]);
+                _network.SendToReplica(new ReplicaId(j), _scratch.AsSpan(0, size));
+            }
+        }
+    }
+
+    private void SendKeyRequest(int index, SourceAddress source)
+    {
+        int size = KeyRequest.Write(_scratch, _config.N, _self.Value, _lastCounter[index]);
+        _network.Answer(source, _scratch.AsSpan(0, size));
+    }
+
+    private static bool Due(long[] last, int index, long nowMicros)
+    {
+        if (nowMicros - last[index] < AnswerIntervalMicros)
+        {
+            return false;
+        }
+        last[index] = nowMicros;
+        return true;
+    }
+
+    private int PrincipalIndex(int principal)
+    {
+        if (principal < _config.N)
+        {
+            return principal;
+        }
+        int client = _config.ClientIndex(new ClientId(principal));
+        return client < 0 ? -1 : _config.N + client;
+    }
+
+    private int PrincipalAt(int index) => index < _config.N ? index : _config.Clients[index - _config.N].Id.Value;
+}

@@ -1,0 +1,346 @@
+using BfsCore.Messages;
+
+namespace BfsCore.Replica;
+
+/// <summary>The three phases (§2.3.3, §3.2.2) with batching (§5.1.4) and separate transmission (§5.1.5).</summary>
+public sealed partial class Replica
+{
+    /// <summary>Most bytes of separately transmitted requests in one batch: bounds what the log can hold.</summary>
+    private const int MaxBatchSeparateBytes = 512 * 1024;
+
+    private SeqNum _lastIssued;
+    private long _lastProposedNanos;
+
+    /// <summary>Pre-prepares in the log that lack a request or its authentication.</summary>
+    private int _incompleteBatches;
+
+    /// <summary>As primary, starts the protocol for queued requests while the window allows: p &lt; e + w (§5.1.4).</summary>
+    private void IssueBatches()
+    {
+        if (!IsPrimary)
+        {
+            return;
+        }
+        while (_queue.FirstUnordered is not null && _lastIssued < _lastExecuted + _config.WindowSize
+            && _lastIssued < HighWaterMark)
+        {
+            IssueBatch();
+        }
+    }
+
+    private void IssueBatch()
+    {
+        SeqNum seq = _lastIssued = _lastIssued.Next;
+        LogEntry entry = _log.GetOrAdd(seq, _view);
+        int room = PrePrepare.HeaderBytes + _config.MaxBatchInlineBytes
+            + (_config.MaxBatchRequests * PrePrepare.SeparateEntryBytes) + (_n * MessageHeader.TagBytes);
+        Span<byte> message = entry.PrePrepareBuffer(room);
+        Span<byte> payload = message[PrePrepare.HeaderBytes..];
+        int payloadBytes = 0, inlineBytes = 0, separateBytes = 0;
+        while (_queue.FirstUnordered is { } request && entry.ItemCount < _config.MaxBatchRequests)
+        {
+            bool separate = request.OperationBytes > _config.InlineThresholdBytes;
+            int size = request.SizeBytes + 4;
+            if (entry.ItemCount > 0 && (separate ? separateBytes + size > MaxBatchSeparateBytes
+                : inlineBytes + size > _config.MaxBatchInlineBytes))
+            {
+                break;
+            }
+            ref BatchItem item = ref entry.AddItem();
+            item.ClientIndex = request.ClientIndex;
+            item.Slot = request.Slot;
+            item.Digest = request.Digest;
+            item.Authentic = true;
+            if (separate)
+            {
+                payloadBytes = PrePrepare.AppendSeparate(payload, payloadBytes, _config.Clients[request.ClientIndex].Id,
+                    request.Slot, request.Digest);
+                RequestPool.AddReference(request);
+                item.Body = request;
+                separateBytes += size;
+            }
+            else
+            {
+                item.InlineOffset = PrePrepare.HeaderBytes + payloadBytes + 4;
+                item.InlineBytes = request.SizeBytes;
+                payloadBytes = PrePrepare.AppendInline(payload, payloadBytes, request.Message);
+                inlineBytes += size;
+            }
+            request.Digest.Write(_scratch.AsSpan(12 + ((entry.ItemCount - 1) * Digest.SizeBytes)));
+            _queue.MarkOrdered(request);
+        }
+        long time = _lastProposedNanos = Math.Max(_now.WallNanos, _lastProposedNanos + 1);
+        Digest digest = PrePrepare.BatchDigest(time, entry.ItemCount, _scratch);
+        int total = PrePrepare.WriteHeader(message, _n, _view, seq, time, digest, entry.ItemCount, Id, payloadBytes);
+        entry.SetPrePrepare(total, digest, time);
+        entry.PrePrepared = true;
+        _keys.Authenticate(message[..PrePrepare.HeaderBytes], message[(PrePrepare.HeaderBytes + payloadBytes)..total]);
+        _network.MulticastToReplicas(message[..total]);
+        Advance(entry);
+    }
+
+    private void OnPrePrepare(ReadOnlySpan<byte> message, SourceAddress source)
+    {
+        if (!PrePrepare.TryParse(message, _n, out PrePrepare prePrepare) || prePrepare.RequestCount > _config.MaxBatchRequests)
+        {
+            Drop(DropReason.Malformed);
+            return;
+        }
+        ReplicaId primary = _view.Primary(_n);
+        if (prePrepare.View != _view)
+        {
+            Drop(DropReason.WrongView);
+            return;
+        }
+        if (prePrepare.Primary != primary || primary == Id)
+        {
+            Drop(DropReason.NotFromPrimary);
+            return;
+        }
+        if (!VerifyReplica(primary, prePrepare.Header, prePrepare.Authenticator, source)
+            || !InsideWaterMarks(prePrepare.Seq))
+        {
+            return;
+        }
+        LogEntry entry = _log.GetOrAdd(prePrepare.Seq, _view);
+        if (entry.PrePrepared || (entry.HasPrePrepare && entry.Digest != prePrepare.Digest))
+        {
+            Drop(entry.Digest == prePrepare.Digest ? DropReason.Duplicate : DropReason.Conflicting);
+            return;
+        }
+        if (!TimeIsAcceptable(entry, prePrepare))
+        {
+            Drop(DropReason.BadTime);
+            return;
+        }
+        AcceptPrePrepare(entry, prePrepare);
+    }
+
+    /// <summary>
+    /// The proposed time must be near this replica's own clock (§5.4, pitfall 11). A batch that f+1 replicas vote for has
+    /// satisfied a correct one when it was new, and may be older by the time it comes here.
+    /// </summary>
+    private bool TimeIsAcceptable(LogEntry entry, in PrePrepare prePrepare)
+    {
+        long skewNanos = _config.MaxClockSkewMillis * 1_000_000L;
+        return Math.Abs(prePrepare.TimeNanos - _now.WallNanos) <= skewNanos
+            || entry.Prepares.Count(prePrepare.Digest) >= _config.WeakQuorum
+            || entry.Commits.Count(prePrepare.Digest) >= _config.WeakQuorum;
+    }
+
+    private void AcceptPrePrepare(LogEntry entry, in PrePrepare prePrepare)
+    {
+        bool wasIncomplete = entry.HasPrePrepare;
+        entry.DropPrePrepare(_pool);
+        if (!ReadBatch(entry, prePrepare))
+        {
+            entry.DropPrePrepare(_pool);
+            _incompleteBatches -= wasIncomplete ? 1 : 0;
+            Drop(DropReason.Malformed);
+            return;
+        }
+        _incompleteBatches += wasIncomplete ? 0 : 1;
+        MaybePrepare(entry);
+    }
+
+    /// <summary>Takes the batch over into the log; false when it contradicts its own digest.</summary>
+    private bool ReadBatch(LogEntry entry, in PrePrepare prePrepare)
+    {
+        ReadOnlySpan<byte> message = prePrepare.Message;
+        PrePrepare.EntryReader reader = prePrepare.Entries(_n);
+        while (reader.Next())
+        {
+            ref BatchItem item = ref entry.AddItem();
+            item.ClientIndex = _config.ClientIndex(reader.Client);
+            item.Slot = reader.Slot;
+            item.Digest = reader.Digest;
+            if (item.ClientIndex < 0 || item.Slot >= _config.SlotsPerClient)
+            {
+                return false;
+            }
+            if (reader.InlineBytes > 0)
+            {
+                item.InlineOffset = PrePrepare.HeaderBytes + reader.InlineOffset;
+                item.InlineBytes = reader.InlineBytes;
+                if (!AuthenticateInline(ref item, message))
+                {
+                    return false;
+                }
+            }
+            else
+            {
+                FindBody(ref item);
+            }
+            reader.Digest.Write(_scratch.AsSpan(12 + ((entry.ItemCount - 1) * Digest.SizeBytes)));
+        }
+        if (!reader.Complete || PrePrepare.BatchDigest(prePrepare.TimeNanos, entry.ItemCount, _scratch) != prePrepare.Digest)
+        {
+            return false;
+        }
+        message.CopyTo(entry.PrePrepareBuffer(message.Length));
+        entry.SetPrePrepare(message.Length, prePrepare.Digest, prePrepare.TimeNanos);
+        return true;
+    }
+
+    /// <summary>Conditions 1 and 3 of §3.2.2 for an inlined request; false when its digest is wrong.</summary>
+    private bool AuthenticateInline(ref BatchItem item, ReadOnlySpan<byte> message)
+    {
+        if (!Request.TryParse(message.Slice(item.InlineOffset, item.InlineBytes), _n, out Request request)
+            || !request.DigestIsRight())
+        {
+            return false;
+        }
+        StoredRequest? received = _pending[(item.ClientIndex * _config.SlotsPerClient) + item.Slot];
+        item.Authentic = IsAuthentic(request, item.ClientIndex) || (received is not null && received.Digest == item.Digest);
+        return true;
+    }
+
+    private void FindBody(ref BatchItem item)
+    {
+        StoredRequest? received = _pending[(item.ClientIndex * _config.SlotsPerClient) + item.Slot];
+        if (received is not null && received.Digest == item.Digest)
+        {
+            RequestPool.AddReference(received);
+            item.Body = received;
+            item.Authentic = true;
+        }
+    }
+
+    /// <summary>
+    /// A request arrived that batches in the log may lack: as a body, or as its authentication (condition 3 of §3.2.2).
+    /// </summary>
+    private void SupplyToLog(in Request request, int client, bool authentic)
+    {
+        for (SeqNum seq = _lastCommitted.Next; seq <= HighWaterMark; seq = seq.Next)
+        {
+            if (_log.Find(seq) is not { HasPrePrepare: true, PrePrepared: false } entry)
+            {
+                continue;
+            }
+            bool found = false;
+            for (int i = 0; i < entry.ItemCount; i++)
+            {
+                ref BatchItem item = ref entry.Items[i];
+                if (item.Digest != request.Digest || (item.Present && item.Authentic))
+                {
+                    continue;
+                }
+                found = true;
+                item.Authentic |= authentic;
+                if (!item.Present)
+                {
+                    item.Body = _pool.Keep(request, client, authentic);
+                }
+            }
+            if (found)
+            {
+                MaybePrepare(entry);
+            }
+        }
+    }
+
+    /// <summary>
+    /// As a backup, sends the prepare once all of the batch is here and authentic: each request by condition 1 or 3, or
+    /// the whole batch by condition 2: f others prepared it, so a correct replica authenticated it, or knows of one that did.
+    /// </summary>
+    private void MaybePrepare(LogEntry entry)
+    {
+        if (!entry.HasPrePrepare || entry.PrePrepared || IsPrimary || !entry.Complete
+            || !(entry.ItemsAuthentic || OthersPrepared(entry) >= _config.F))
+        {
+            return;
+        }
+        entry.PrePrepared = true;
+        _incompleteBatches--;
+        entry.Prepares.Add(Id, entry.Digest);
+        SendVote(MessageTag.Prepare, entry);
+        Advance(entry);
+    }
+
+    private int OthersPrepared(LogEntry entry) =>
+        entry.Prepares.Count(entry.Digest, except: (1UL << Id.Value) | (1UL << _view.Primary(_n).Value));
+
+    private void SendVote(MessageTag tag, LogEntry entry) => _network.MulticastToReplicas(BuildVote(tag, entry));
+
+    private ReadOnlySpan<byte> BuildVote(MessageTag tag, LogEntry entry)
+    {
+        int size = Vote.Write(_message, tag, _n, entry.View, entry.Seq, entry.Digest, Id);
+        _keys.Authenticate(_message.AsSpan(0, Vote.HeaderBytes), _message.AsSpan(Vote.HeaderBytes, size - Vote.HeaderBytes));
+        return _message.AsSpan(0, size);
+    }
+
+    private void OnPrepare(ReadOnlySpan<byte> message, SourceAddress source)
+    {
+        if (AcceptVote(message, MessageTag.Prepare, source, out Vote vote) is not { } entry)
+        {
+            return;
+        }
+        if (vote.Replica == _view.Primary(_n) || !entry.Prepares.Add(vote.Replica, vote.Digest))
+        {
+            Drop(DropReason.Duplicate);
+            return;
+        }
+        MaybePrepare(entry);
+        Advance(entry);
+    }
+
+    private void OnCommit(ReadOnlySpan<byte> message, SourceAddress source)
+    {
+        if (AcceptVote(message, MessageTag.Commit, source, out Vote vote) is not { } entry)
+        {
+            return;
+        }
+        if (!entry.Commits.Add(vote.Replica, vote.Digest))
+        {
+            Drop(DropReason.Duplicate);
+            return;
+        }
+        Advance(entry);
+    }
+
+    private LogEntry? AcceptVote(ReadOnlySpan<byte> message, MessageTag tag, SourceAddress source, out Vote vote)
+    {
+        if (!Vote.TryParse(message, tag, _n, out vote))
+        {
+            Drop(DropReason.Malformed);
+            return null;
+        }
+        if (vote.View != _view)
+        {
+            Drop(DropReason.WrongView);
+            return null;
+        }
+        return VerifyReplica(vote.Replica, vote.Header, vote.Authenticator, source) && InsideWaterMarks(vote.Seq)
+            ? _log.GetOrAdd(vote.Seq, _view)
+            : null;
+    }
+
+    private bool InsideWaterMarks(SeqNum seq)
+    {
+        if (seq > _stable && seq <= HighWaterMark)
+        {
+            return true;
+        }
+        Drop(DropReason.OutsideWaterMarks);
+        return false;
+    }
+
+    /// <summary>Completes the certificates that an entry's votes allow, then executes what has become ready.</summary>
+    private void Advance(LogEntry entry)
+    {
+        if (entry.PrePrepared && !entry.Prepared && entry.Prepares.Count(entry.Digest) >= 2 * _config.F)
+        {
+            entry.Prepared = true;
+            entry.Commits.Add(Id, entry.Digest);
+            SendVote(MessageTag.Commit, entry);
+        }
+        if (entry.Prepared && !entry.Committed && entry.Commits.Count(entry.Digest) >= _config.Quorum)
+        {
+            entry.Committed = true;
+        }
+        if (entry.Prepared)
+        {
+            ExecuteReady();
+        }
+    }
+}

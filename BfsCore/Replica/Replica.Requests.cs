@@ -1,0 +1,183 @@
+using BfsCore.Messages;
+
+namespace BfsCore.Replica;
+
+/// <summary>REQUEST messages: authentication, the queue, read-only operations (§3.2.2, §5.1.3, §5.5).</summary>
+public sealed partial class Replica
+{
+    private readonly StoredRequest?[] _deferredReads;
+    private readonly int[] _deferredOrder;
+    private int _deferredCount;
+
+    private void OnRequest(ReadOnlySpan<byte> message, SourceAddress source)
+    {
+        if (!Request.TryParse(message, _n, out Request request))
+        {
+            Drop(DropReason.Malformed);
+            return;
+        }
+        int client = _config.ClientIndex(request.Client);
+        if (client < 0 || request.Slot >= _config.SlotsPerClient)
+        {
+            Drop(DropReason.UnknownClient);
+            return;
+        }
+        bool authentic = IsAuthentic(request, client);
+        if (!authentic && _incompleteBatches == 0)
+        {
+            Drop(DropReason.BadMac);
+            _keys.OnKeyTrouble(request.Client.Value, source, _now.MonotonicMicros);
+            return;
+        }
+        if (!request.DigestIsRight())
+        {
+            Drop(DropReason.BadDigest);
+            return;
+        }
+        if (!request.ReadOnly && _incompleteBatches > 0)
+        {
+            SupplyToLog(request, client, authentic);
+        }
+        if (!authentic)
+        {
+            Drop(DropReason.BadMac);
+        }
+        else if (request.ReadOnly)
+        {
+            OnReadOnlyRequest(request, client);
+        }
+        else
+        {
+            OnOrderedRequest(request, client);
+        }
+    }
+
+    /// <summary>
+    /// Condition 1 of §3.2.2: the MAC for this replica is right, under a key of the session the request names.
+    /// </summary>
+    private bool IsAuthentic(in Request request, int client) =>
+        _keys.VerifyClient(client, request.Header, request.Authenticator) && request.Session == _keys.ClientSession(client);
+
+    private void OnOrderedRequest(in Request request, int client)
+    {
+        int order = _replies.Compare(client, request.Slot, request.Session, request.Timestamp);
+        if (order <= 0)
+        {
+            // Look in the reply table first: an executed request starts no timer (pitfall 7).
+            AnswerExecuted(request, client, order);
+            return;
+        }
+        ref StoredRequest? place = ref _pending[(client * _config.SlotsPerClient) + request.Slot];
+        bool again = (request.Flags & RequestFlags.Retransmission) != 0;
+        if (place is { } waiting)
+        {
+            if (waiting.Digest == request.Digest)
+            {
+                waiting.WantsFullReply |= again;
+                Relay(request, again);
+                Drop(DropReason.Duplicate);
+                return;
+            }
+            if (waiting.Session > request.Session
+                || (waiting.Session == request.Session && waiting.Timestamp >= request.Timestamp))
+            {
+                Drop(DropReason.Stale);
+                return;
+            }
+            Forget(ref place);
+        }
+        place = _pool.Keep(request, client, authentic: true);
+        _queue.Append(place);
+        Relay(request, again);
+    }
+
+    /// <summary>A backup passes a request that was sent again on to the primary, whose copy may be lost (§2.3.2).</summary>
+    private void Relay(in Request request, bool again)
+    {
+        if (again && !IsPrimary)
+        {
+            _network.SendToReplica(_view.Primary(_n), request.Message);
+        }
+    }
+
+    private void Forget(ref StoredRequest? place)
+    {
+        StoredRequest request = place!;
+        place = null;
+        if (request.Queued)
+        {
+            _queue.Remove(request);
+        }
+        _pool.Release(request);
+    }
+
+    private void AnswerExecuted(in Request request, int client, int order)
+    {
+        if (order < 0)
+        {
+            (ulong session, ulong timestamp, Digest digest) = _replies.Last(client, request.Slot);
+            SendReply(client, request.Slot, session, timestamp, ReplyFlags.Stale, digest, default);
+            Drop(DropReason.Stale);
+            return;
+        }
+        bool tentative = _tentativeReply[(client * _config.SlotsPerClient) + request.Slot] > _lastCommitted.Value;
+        SendReply(client, request.Slot, request.Session, request.Timestamp, tentative ? ReplyFlags.Tentative : ReplyFlags.None,
+            _replies.Last(client, request.Slot).ResultDigest, _replies.Result(client, request.Slot));
+        Counters.Retransmitted++;
+    }
+
+    /// <summary>
+    /// A read-only request is executed when the state reflects committed batches only (§5.1.3); while a tentative
+    /// execution is outstanding it waits, one per slot.
+    /// </summary>
+    private void OnReadOnlyRequest(in Request request, int client)
+    {
+        if (!_config.ReadOnlyOptimization || !_service.IsReadOnly(request.Operation))
+        {
+            Drop(DropReason.NotReadOnly);
+            return;
+        }
+        if (_lastExecuted == _lastCommitted)
+        {
+            ExecuteReadOnly(request, client);
+            return;
+        }
+        int place = (client * _config.SlotsPerClient) + request.Slot;
+        if (_deferredReads[place] is { } earlier)
+        {
+            _pool.Release(earlier);
+        }
+        else
+        {
+            _deferredOrder[_deferredCount++] = place;
+        }
+        _deferredReads[place] = _pool.Keep(request, client, authentic: true);
+    }
+
+    private void ExecuteDeferredReads()
+    {
+        for (int i = 0; i < _deferredCount; i++)
+        {
+            ref StoredRequest? place = ref _deferredReads[_deferredOrder[i]];
+            StoredRequest stored = place!;
+            place = null;
+            BfsAssert.That(Request.TryParse(stored.Message, _n, out Request request));
+            ExecuteReadOnly(request, stored.ClientIndex);
+            _pool.Release(stored);
+        }
+        _deferredCount = 0;
+    }
+
+    private void ExecuteReadOnly(in Request request, int client)
+    {
+        _pages.ReadOnlyGuard = true;
+        int length = _service.Execute(new ExecutionContext(request.Client, _replies.LastTimeNanos, ReadOnly: true),
+            request.Operation, _result);
+        _pages.ReadOnlyGuard = false;
+        ReadOnlySpan<byte> result = _result.AsSpan(0, length);
+        Digest digest = DigestOf(result);
+        ReplyFlags flags = ChooseReplyForm(request.Replier, length);
+        SendReply(client, request.Slot, request.Session, request.Timestamp, flags, digest, result);
+        Counters.ReadOnlyExecuted++;
+    }
+}

@@ -1,0 +1,217 @@
+using BfsCore.Messages;
+
+namespace BfsCore.Replica;
+
+/// <summary>
+/// Retransmission driven by the receiver (§5.2): a replica that makes no progress says what it has; the others send again
+/// what they sent before and it lacks, authenticated with present keys.
+/// </summary>
+public sealed partial class Replica
+{
+    private const long FirstStatusMicros = 20_000;
+    private const long LongestStatusMicros = 320_000;
+    private const long IdleStatusMicros = 1_000_000;
+
+    /// <summary>Most batches sent again in answer to one status message: bounds what a liar can make us send.</summary>
+    private const int MaxBatchesPerAnswer = 32;
+
+    private long _statusDeadlineMicros;
+    private long _statusIntervalMicros = FirstStatusMicros;
+    private SeqNum _committedAtLastStatus;
+    private SeqNum _stableAtLastStatus;
+    private long _lastStatusMicros;
+
+    private void ResetStatusTimer()
+    {
+        _statusIntervalMicros = FirstStatusMicros;
+        _statusDeadlineMicros = _now.MonotonicMicros + FirstStatusMicros;
+    }
+
+    private void RunStatusTimer()
+    {
+        long now = _now.MonotonicMicros;
+        if (now < _statusDeadlineMicros)
+        {
+            return;
+        }
+        _keys.RequestMissingKeys(now);
+        bool progress = _lastCommitted > _committedAtLastStatus || _stable > _stableAtLastStatus;
+        _committedAtLastStatus = _lastCommitted;
+        _stableAtLastStatus = _stable;
+        if (progress)
+        {
+            _statusIntervalMicros = FirstStatusMicros;
+        }
+        else if (SomethingIsOutstanding())
+        {
+            SendStatus();
+            _statusIntervalMicros = Math.Min(_statusIntervalMicros * 2, LongestStatusMicros);
+        }
+        else if (now - _lastStatusMicros >= IdleStatusMicros)
+        {
+            SendStatus();
+        }
+        _statusDeadlineMicros = now + _statusIntervalMicros;
+    }
+
+    /// <summary>Whether this replica waits for anything that others may have to send again.</summary>
+    private bool SomethingIsOutstanding()
+    {
+        if (_queue.Count > 0 || _lastCommitted < _lastExecuted || BehindCheckpoint.Value > 0)
+        {
+            return true;
+        }
+        LogEntry? next = _log.Find(_lastCommitted.Next);
+        return (next is not null && (next.HasPrePrepare || next.Prepares.Any || next.Commits.Any))
+            || _lastIssued > _lastCommitted || _pages.LastCheckpoint > _stable;
+    }
+
+    private void SendStatus()
+    {
+        var builder = new StatusActive.Builder(_message, _config.LogSize, _n);
+        for (int i = 0; i < _config.LogSize; i++)
+        {
+            if (_log.Find(_lastExecuted + 1 + i) is not { } entry)
+            {
+                continue;
+            }
+            if (entry.Prepared)
+            {
+                builder.SetPrepared(i);
+            }
+            if (entry.Committed)
+            {
+                builder.SetCommitted(i);
+            }
+            if (entry.HasPrePrepare && !entry.PrePrepared)
+            {
+                AddMissing(ref builder, entry);
+            }
+        }
+        // A tentatively executed batch still waits for commits: report as executed only what has committed.
+        int size = builder.Finish(_view, _stable, _lastCommitted, Id);
+        _keys.Authenticate(_message.AsSpan(0, StatusActive.HeaderBytes), _message.AsSpan(size - (_n * MessageHeader.TagBytes),
+            _n * MessageHeader.TagBytes));
+        _network.MulticastToReplicas(_message.AsSpan(0, size));
+        _lastStatusMicros = _now.MonotonicMicros;
+        Counters.StatusSent++;
+    }
+
+    private void AddMissing(ref StatusActive.Builder builder, LogEntry entry)
+    {
+        for (int j = 0; j < entry.ItemCount; j++)
+        {
+            ref BatchItem item = ref entry.Items[j];
+            if (!item.Present)
+            {
+                builder.AddMissing(_config.Clients[item.ClientIndex].Id, item.Slot, item.Digest);
+            }
+        }
+    }
+
+    private void OnStatusActive(ReadOnlySpan<byte> message, SourceAddress source)
+    {
+        if (!StatusActive.TryParse(message, _config.LogSize, _n, out StatusActive status))
+        {
+            Drop(DropReason.Malformed);
+            return;
+        }
+        if (!VerifyReplica(status.Replica, status.Header, status.Authenticator, source))
+        {
+            return;
+        }
+        SendCheckpointsAgain(status);
+        if (status.View != _view)
+        {
+            Drop(DropReason.WrongView);
+            return;
+        }
+        SendMissingRequests(status);
+        SendBatchesAgain(status);
+    }
+
+    /// <summary>The stable checkpoint, and announced ones above it, if the sender's own stable one is lower.</summary>
+    private void SendCheckpointsAgain(in StatusActive status)
+    {
+        for (int i = 0; i < _pages.CheckpointCount; i++)
+        {
+            SeqNum seq = _pages.CheckpointAt(i);
+            if (seq > status.StableCheckpoint && seq.Value > 0 && seq <= _lastCommitted && !Diverged)
+            {
+                _network.SendToReplica(status.Replica, BuildCheckpoint(seq, _pages.CheckpointDigest(seq)));
+                Counters.Retransmitted++;
+            }
+        }
+    }
+
+    private void SendMissingRequests(in StatusActive status)
+    {
+        for (int i = 0; i < status.MissingCount; i++)
+        {
+            if (FindRequest(status.LastExecuted, status.MissingDigest(i)) is { } request)
+            {
+                _network.SendToReplica(status.Replica, request.Message);
+                Counters.Retransmitted++;
+            }
+        }
+    }
+
+    private StoredRequest? FindRequest(SeqNum after, in Digest digest)
+    {
+        for (SeqNum seq = after.Next; seq <= HighWaterMark && seq <= after + _config.LogSize; seq = seq.Next)
+        {
+            if (_log.Find(seq) is not { } entry)
+            {
+                continue;
+            }
+            for (int j = 0; j < entry.ItemCount; j++)
+            {
+                if (entry.Items[j].Body is { } body && body.Digest == digest)
+                {
+                    return body;
+                }
+            }
+        }
+        return null;
+    }
+
+    private void SendBatchesAgain(in StatusActive status)
+    {
+        int sent = 0;
+        for (int i = 0; i < _config.LogSize && sent < MaxBatchesPerAnswer; i++)
+        {
+            if (_log.Find(status.LastExecuted + 1 + i) is not { } entry || entry.View != _view || !entry.PrePrepared)
+            {
+                continue;
+            }
+            bool prepared = status.Prepared(i);
+            if (!prepared)
+            {
+                SendPreparationAgain(status.Replica, entry);
+                sent++;
+            }
+            if (entry.Prepared && !status.Committed(i))
+            {
+                _network.SendToReplica(status.Replica, BuildVote(MessageTag.Commit, entry));
+                Counters.Retransmitted++;
+            }
+        }
+    }
+
+    private void SendPreparationAgain(ReplicaId to, LogEntry entry)
+    {
+        if (IsPrimary)
+        {
+            ReadOnlySpan<byte> message = entry.PrePrepareMessage;
+            int authenticatorBytes = _n * MessageHeader.TagBytes;
+            Span<byte> buffer = entry.PrePrepareBuffer(message.Length);
+            _keys.Authenticate(message[..PrePrepare.HeaderBytes], buffer.Slice(message.Length - authenticatorBytes, authenticatorBytes));
+            _network.SendToReplica(to, message);
+        }
+        else
+        {
+            _network.SendToReplica(to, BuildVote(MessageTag.Prepare, entry));
+        }
+        Counters.Retransmitted++;
+    }
+}

@@ -1,0 +1,183 @@
+using BfsCore.Crypto;
+using BfsCore.Messages;
+using BfsCore.State;
+
+namespace BfsCore.Replica;
+
+/// <summary>
+/// A replica as a deterministic state machine (chapters 2, 3 and 5). One thread owns it; it is entered through
+/// <see cref="Step"/> with every message that arrives and <see cref="Tick"/> once after each batch of them and when
+/// <see cref="NextDeadlineMicros"/> passes; everything leaves through the ports. Handlers go parse, authenticate, check
+/// relevance, act: nothing changes before the last step.
+/// </summary>
+public sealed partial class Replica
+{
+    private readonly ClusterConfig _config;
+    private readonly int _n;
+    private readonly PagedState _pages;
+    private readonly IService _service;
+    private readonly INetwork _network;
+    private readonly IReplicaObserver? _observer;
+    private readonly ReplicaKeys _keys;
+    private readonly ReplyTable _replies;
+    private readonly RequestPool _pool;
+    private readonly RequestQueue _queue = new();
+    private readonly MessageLog _log;
+    private readonly StoredRequest?[] _pending;
+    private readonly byte[] _scratch;
+    private readonly byte[] _result = new byte[Limits.MaxResultBytes];
+    private readonly byte[] _message;
+
+    private View _view;
+    private SeqNum _stable;
+    private SeqNum _lastExecuted;
+    private SeqNum _lastCommitted;
+    private Instant _now;
+
+    /// <param name="pages">All replicated memory; <see cref="StateBytes"/> says how much is needed.</param>
+    /// <param name="observer">Told what is executed, for checkers; may be null.</param>
+    public Replica(ReplicaId id, ClusterConfig config, PagedState pages, IService service, INetwork network,
+        IEntropy entropy, IKeyExchange exchange, IStableStore store, IReplicaObserver? observer = null)
+    {
+        Id = id;
+        _config = config;
+        _n = config.N;
+        _pages = pages;
+        _service = service;
+        _network = network;
+        _observer = observer;
+        _keys = new ReplicaKeys(config, id, network, exchange, entropy, store);
+        long tableBytes = ReplyTable.SizeFor(config);
+        _replies = new ReplyTable(pages.Window(0, tableBytes), config);
+        _pool = new RequestPool(_n, config.InlineThresholdBytes);
+        _log = new MessageLog(config, _pool);
+        _pending = new StoredRequest?[config.Clients.Count * config.SlotsPerClient];
+        _tentativeReply = new long[_pending.Length];
+        _deferredReads = new StoredRequest?[_pending.Length];
+        _deferredOrder = new int[_pending.Length];
+        _checkpoints = new CheckpointVotes(config);
+        _scratch = new byte[12 + (config.MaxBatchRequests * Digest.SizeBytes)];
+        _message = new byte[Limits.MaxResultBytes + 4096];
+        service.Open(pages.Window(tableBytes, config.ServiceStateBytes));
+    }
+
+    /// <summary>Bytes of replicated memory a cluster of this configuration needs: the library's pages and the service's.</summary>
+    public static long StateBytes(ClusterConfig config) => ReplyTable.SizeFor(config) + config.ServiceStateBytes;
+
+    public ReplicaId Id { get; }
+    public View View => _view;
+    public SeqNum StableCheckpoint => _stable;
+
+    /// <summary>The last batch executed, tentatively or not.</summary>
+    public SeqNum LastExecuted => _lastExecuted;
+
+    /// <summary>The last batch executed and known to have committed.</summary>
+    public SeqNum LastCommitted => _lastCommitted;
+    public bool IsPrimary => _view.Primary(_n) == Id;
+    public ReplicaCounters Counters { get; } = new();
+
+    /// <summary>High water mark H = h + L (§2.3.4).</summary>
+    private SeqNum HighWaterMark => _stable + _config.LogSize;
+
+    /// <summary>Bytes held for requests that wait or are in the log.</summary>
+    public long RequestBytesHeld => _pool.InUseBytes;
+
+    /// <summary>Agrees on session keys with the others. Call once, before the first message.</summary>
+    public void Start(Instant now)
+    {
+        _now = now;
+        _keys.Refresh();
+        _keys.RequestMissingKeys(now.MonotonicMicros);
+        ResetStatusTimer();
+    }
+
+    /// <summary>One message from the network. Any bytes are allowed.</summary>
+    public void Step(ReadOnlySpan<byte> message, SourceAddress source)
+    {
+        if (!MessageHeader.TryReadTag(message, out MessageTag tag))
+        {
+            Drop(DropReason.Malformed);
+            return;
+        }
+        switch (tag)
+        {
+            case MessageTag.Request:
+                OnRequest(message, source);
+                break;
+            case MessageTag.PrePrepare:
+                OnPrePrepare(message, source);
+                break;
+            case MessageTag.Prepare:
+                OnPrepare(message, source);
+                break;
+            case MessageTag.Commit:
+                OnCommit(message, source);
+                break;
+            case MessageTag.Checkpoint:
+                OnCheckpoint(message, source);
+                break;
+            case MessageTag.StatusActive:
+                OnStatusActive(message, source);
+                break;
+            case MessageTag.NewKey:
+                OnNewKey(message, source);
+                break;
+            case MessageTag.KeyRequest:
+                OnKeyRequest(message, source);
+                break;
+            default:
+                Drop(DropReason.UnknownTag);
+                break;
+        }
+    }
+
+    /// <summary>Time passes. Also ends a batch of messages: requests that came with it are ordered together (§5.1.4).</summary>
+    public void Tick(Instant now)
+    {
+        _now = now;
+        IssueBatches();
+        RunStatusTimer();
+    }
+
+    /// <summary>When <see cref="Tick"/> is wanted at the latest, on the monotonic clock.</summary>
+    public long NextDeadlineMicros => _statusDeadlineMicros;
+
+    private void OnNewKey(ReadOnlySpan<byte> message, SourceAddress source)
+    {
+        if (!NewKey.TryParse(message, _n, out NewKey newKey))
+        {
+            Drop(DropReason.Malformed);
+        }
+        else if (!_keys.OnNewKey(newKey, source, _now.MonotonicMicros))
+        {
+            Drop(DropReason.StaleKey);
+        }
+    }
+
+    private void OnKeyRequest(ReadOnlySpan<byte> message, SourceAddress source)
+    {
+        if (!KeyRequest.TryParse(message, _n, out KeyRequest request))
+        {
+            Drop(DropReason.Malformed);
+            return;
+        }
+        if (request.Principal < _n)
+        {
+            _keys.OnKeyTrouble(request.Principal, source, _now.MonotonicMicros);
+        }
+    }
+
+    /// <summary>Checks the authenticator of a message between replicas; on failure sees to the keys.</summary>
+    private bool VerifyReplica(ReplicaId from, ReadOnlySpan<byte> header, ReadOnlySpan<byte> authenticator, SourceAddress source)
+    {
+        if (from != Id && _keys.VerifyReplica(from, header, authenticator))
+        {
+            return true;
+        }
+        Drop(DropReason.BadMac);
+        _keys.OnKeyTrouble(from.Value, source, _now.MonotonicMicros);
+        return false;
+    }
+
+    private void Drop(DropReason reason) => Counters.Count(reason);
+}

@@ -1,0 +1,47 @@
+namespace BfsCore.Replica;
+
+/// <summary>Why a message was ignored.</summary>
+public enum DropReason
+{
+    Malformed,
+    UnknownTag,
+    BadMac,
+    StaleKey,
+    UnknownClient,
+    BadDigest,
+    WrongView,
+    OutsideWaterMarks,
+    NotFromPrimary,
+    Conflicting,
+    BadTime,
+    NotReadOnly,
+    Duplicate,
+    Stale,
+}
+
+/// <summary>What a replica has done since it started. Tests assert on them, because the algorithm masks faults (§10 of the design).</summary>
+public sealed class ReplicaCounters
+{
+    private readonly long[] _drops = new long[Enum.GetValues<DropReason>().Length];
+
+    public long RequestsExecuted { get; internal set; }
+    public long ReadOnlyExecuted { get; internal set; }
+    public long BatchesExecuted { get; internal set; }
+    public long StatusSent { get; internal set; }
+    public long Retransmitted { get; internal set; }
+    public long Rollbacks { get; internal set; }
+
+    public long Dropped(DropReason reason) => _drops[(int)reason];
+
+    internal void Count(DropReason reason) => _drops[(int)reason]++;
+}
+
+/// <summary>Told what a replica does, for the simulator's checkers.</summary>
+public interface IReplicaObserver
+{
+    void OnExecuted(ReplicaId replica, View view, SeqNum seq, Digest batch, bool tentative);
+
+    void OnCommitted(ReplicaId replica, SeqNum seq, Digest batch);
+
+    void OnCheckpoint(ReplicaId replica, SeqNum seq, Digest state, bool stable);
+}
