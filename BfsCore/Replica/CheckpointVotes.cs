@@ -1,4 +1,4 @@
-namespace BfsCore.Replica;
+namespace BfsCore.Replication;
 
 /// <summary>
 /// CHECKPOINT messages above the stable one: the numbers inside the log, and for each replica the highest number it

@@ -1,7 +1,7 @@
 using System.Numerics;
 using BfsCore.Messages;
 
-namespace BfsCore.Replica;
+namespace BfsCore.Replication;
 
 /// <summary>A request of a batch in the log.</summary>
 public struct BatchItem

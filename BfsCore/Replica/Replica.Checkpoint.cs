@@ -1,6 +1,6 @@
 using BfsCore.Messages;
 
-namespace BfsCore.Replica;
+namespace BfsCore.Replication;
 
 /// <summary>Checkpoints, stable certificates and water marks (§2.3.4, §3.2.3, §5.3).</summary>
 public sealed partial class Replica

@@ -1,7 +1,7 @@
 using System.Security.Cryptography;
 using BfsCore.Messages;
 
-namespace BfsCore.Replica;
+namespace BfsCore.Replication;
 
 /// <summary>Execution in order, tentatively where allowed (§5.1.2), and replies (§5.1.1).</summary>
 public sealed partial class Replica

@@ -1,6 +1,6 @@
 using BfsCore.Messages;
 
-namespace BfsCore.Replica;
+namespace BfsCore.Replication;
 
 /// <summary>The three phases (§2.3.3, §3.2.2) with batching (§5.1.4) and separate transmission (§5.1.5).</summary>
 public sealed partial class Replica
@@ -108,12 +108,34 @@ public sealed partial class Replica
             Drop(entry.Digest == prePrepare.Digest ? DropReason.Duplicate : DropReason.Conflicting);
             return;
         }
-        if (!TimeIsAcceptable(entry, prePrepare))
+        if (entry.HasPrePrepare)
+        {
+            RefreshAuthentication(entry, prePrepare);
+        }
+        else if (TimeIsAcceptable(entry, prePrepare))
+        {
+            AcceptPrePrepare(entry, prePrepare);
+        }
+        else
         {
             Drop(DropReason.BadTime);
-            return;
         }
-        AcceptPrePrepare(entry, prePrepare);
+    }
+
+    /// <summary>The same batch again, perhaps with MACs that are right this time.</summary>
+    private void RefreshAuthentication(LogEntry entry, in PrePrepare prePrepare)
+    {
+        PrePrepare.EntryReader reader = prePrepare.Entries(_n);
+        for (int i = 0; i < entry.ItemCount && reader.Next(); i++)
+        {
+            ref BatchItem item = ref entry.Items[i];
+            if (!item.Authentic && reader.InlineBytes > 0 && reader.Digest == item.Digest
+                && Request.TryParse(prePrepare.Payload.Slice(reader.InlineOffset, reader.InlineBytes), _n, out Request request))
+            {
+                item.Authentic = IsAuthentic(request, item.ClientIndex) && request.DigestIsRight();
+            }
+        }
+        MaybePrepare(entry);
     }
 
     /// <summary>
@@ -130,16 +152,13 @@ public sealed partial class Replica
 
     private void AcceptPrePrepare(LogEntry entry, in PrePrepare prePrepare)
     {
-        bool wasIncomplete = entry.HasPrePrepare;
-        entry.DropPrePrepare(_pool);
         if (!ReadBatch(entry, prePrepare))
         {
             entry.DropPrePrepare(_pool);
-            _incompleteBatches -= wasIncomplete ? 1 : 0;
             Drop(DropReason.Malformed);
             return;
         }
-        _incompleteBatches += wasIncomplete ? 0 : 1;
+        _incompleteBatches++;
         MaybePrepare(entry);
     }
 

@@ -1,6 +1,6 @@
 using BfsCore.Messages;
 
-namespace BfsCore.Replica;
+namespace BfsCore.Replication;
 
 /// <summary>REQUEST messages: authentication, the queue, read-only operations (§3.2.2, §5.1.3, §5.5).</summary>
 public sealed partial class Replica

@@ -1,6 +1,6 @@
 using BfsCore.Messages;
 
-namespace BfsCore.Replica;
+namespace BfsCore.Replication;
 
 /// <summary>
 /// Retransmission driven by the receiver (§5.2): a replica that makes no progress says what it has; the others send again
@@ -71,7 +71,7 @@ public sealed partial class Replica
         var builder = new StatusActive.Builder(_message, _config.LogSize, _n);
         for (int i = 0; i < _config.LogSize; i++)
         {
-            if (_log.Find(_lastExecuted + 1 + i) is not { } entry)
+            if (_log.Find(_lastCommitted + 1 + i) is not { } entry)
             {
                 continue;
             }
@@ -88,7 +88,7 @@ public sealed partial class Replica
                 AddMissing(ref builder, entry);
             }
         }
-        // A tentatively executed batch still waits for commits: report as executed only what has committed.
+        // A batch executed tentatively still waits for commits: "executed" is what has committed.
         int size = builder.Finish(_view, _stable, _lastCommitted, Id);
         _keys.Authenticate(_message.AsSpan(0, StatusActive.HeaderBytes), _message.AsSpan(size - (_n * MessageHeader.TagBytes),
             _n * MessageHeader.TagBytes));

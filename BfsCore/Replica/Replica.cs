@@ -2,7 +2,7 @@ using BfsCore.Crypto;
 using BfsCore.Messages;
 using BfsCore.State;
 
-namespace BfsCore.Replica;
+namespace BfsCore.Replication;
 
 /// <summary>
 /// A replica as a deterministic state machine (chapters 2, 3 and 5). One thread owns it; it is entered through
@@ -58,6 +58,7 @@ public sealed partial class Replica
         _checkpoints = new CheckpointVotes(config);
         _scratch = new byte[12 + (config.MaxBatchRequests * Digest.SizeBytes)];
         _message = new byte[Limits.MaxResultBytes + 4096];
+        _stable = _lastExecuted = _lastCommitted = _lastIssued = pages.LastCheckpoint;
         service.Open(pages.Window(tableBytes, config.ServiceStateBytes));
     }
 

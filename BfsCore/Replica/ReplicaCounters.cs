@@ -1,4 +1,4 @@
-namespace BfsCore.Replica;
+namespace BfsCore.Replication;
 
 /// <summary>Why a message was ignored.</summary>
 public enum DropReason

@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using BfsCore.State;
 
-namespace BfsCore.Replica;
+namespace BfsCore.Replication;
 
 /// <summary>
 /// The library's own pages of the replicated state: agreed time, and for every slot of every client its last executed

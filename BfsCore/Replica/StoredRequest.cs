@@ -1,6 +1,6 @@
 using BfsCore.Messages;
 
-namespace BfsCore.Replica;
+namespace BfsCore.Replication;
 
 /// <summary>
 /// A request that a replica keeps: the whole message in a pooled buffer, shared by the client's slot and by the log

@@ -1,0 +1,337 @@
+using System.Security.Cryptography;
+using BfsCore.Crypto;
+using BfsCore.Messages;
+
+namespace BfsCore.Client;
+
+/// <summary>Told when an operation has its result.</summary>
+public interface IClientHandler
+{
+    /// <param name="tag">What <see cref="BftClient.TryInvoke"/> was given.</param>
+    /// <param name="result">Valid during the call only.</param>
+    void Completed(long tag, ReadOnlySpan<byte> result);
+}
+
+/// <summary>
+/// The client side (§2.3.2, §5.1, §5.2): sends requests, collects reply certificates, sends again. A deterministic state
+/// machine like the replica: one thread, <see cref="Step"/> and <see cref="Tick"/>. Several operations may be under way,
+/// each in a slot of its own; operations under way at the same time are ordered by the replicas as they please.
+/// </summary>
+public sealed class BftClient
+{
+    private const long KeyAnswerIntervalMicros = 50_000;
+
+    private readonly ClusterConfig _config;
+    private readonly int _n;
+    private readonly INetwork _network;
+    private readonly IKeyExchange _exchange;
+    private readonly IEntropy _entropy;
+    private readonly IClientHandler _handler;
+    private readonly MacKey?[] _toReplica;
+    private readonly MacKey?[] _fromReplica;
+    private readonly View[] _views;
+    private readonly View[] _sortedViews;
+    private readonly ClientSlot[] _slots;
+    private readonly Stack<int> _free = new();
+    private readonly long[] _lastKeySentMicros;
+    private readonly byte[] _newKey;
+    private readonly RoundTripEstimate _ordered = new();
+    private readonly RoundTripEstimate _readOnly = new();
+    private ulong _session;
+    private int _nextReplier;
+    private Instant _now;
+
+    public BftClient(ClientId id, ClusterConfig config, INetwork network, IEntropy entropy, IKeyExchange exchange,
+        IClientHandler handler)
+    {
+        Id = id;
+        (_config, _network, _entropy, _exchange, _handler) = (config, network, entropy, exchange, handler);
+        _n = config.N;
+        _toReplica = new MacKey?[_n];
+        _fromReplica = new MacKey?[_n];
+        _views = new View[_n];
+        _sortedViews = new View[_n];
+        _lastKeySentMicros = new long[_n];
+        Array.Fill(_lastKeySentMicros, -KeyAnswerIntervalMicros);
+        _newKey = new byte[NewKey.SizeFor(_n)];
+        _slots = new ClientSlot[config.SlotsPerClient];
+        for (int i = _slots.Length - 1; i >= 0; i--)
+        {
+            _slots[i] = new ClientSlot(_n);
+            _free.Push(i);
+        }
+    }
+
+    public ClientId Id { get; }
+
+    /// <summary>How many more operations can be under way.</summary>
+    public int FreeSlots => _free.Count;
+
+    /// <summary>The view that f+1 replicas have reached, as far as replies tell.</summary>
+    public View View { get; private set; }
+
+    /// <summary>Requests sent again because no certificate came in time.</summary>
+    public long Retransmissions { get; private set; }
+
+    /// <summary>Read-only operations that had to be ordered after all (§5.1.3).</summary>
+    public long ReadOnlyRetries { get; private set; }
+
+    /// <summary>When <see cref="Tick"/> is wanted at the latest, on the monotonic clock.</summary>
+    public long NextDeadlineMicros
+    {
+        get
+        {
+            long next = long.MaxValue;
+            foreach (ClientSlot slot in _slots)
+            {
+                next = slot.Busy && slot.DeadlineMicros < next ? slot.DeadlineMicros : next;
+            }
+            return next;
+        }
+    }
+
+    /// <summary>Agrees on session keys with the replicas. Call once, before the first operation.</summary>
+    public void Start(Instant now)
+    {
+        _now = now;
+        Span<byte> secrets = stackalloc byte[_n * MacKey.KeyBytes];
+        _entropy.Fill(secrets);
+        _session = _exchange.NextCounter();
+        _exchange.Create(_newKey, Id.Value, _session, _session, secrets);
+        for (int i = 0; i < _n; i++)
+        {
+            (_toReplica[i], _fromReplica[i]) =
+                KeyExchange.DeriveClientKeys(secrets.Slice(i * MacKey.KeyBytes, MacKey.KeyBytes));
+        }
+        _network.MulticastToReplicas(_newKey);
+    }
+
+    /// <summary>
+    /// Starts an operation; <see cref="IClientHandler.Completed"/> is called when it has its result, perhaps after a long
+    /// time: until then it is sent again.
+    /// </summary>
+    /// <param name="operation">At most <see cref="Limits.MaxOperationBytes"/>; copied.</param>
+    /// <param name="readOnly">Try the read-only optimisation; only for operations that the service takes as such.</param>
+    /// <returns>False when all slots are busy.</returns>
+    public bool TryInvoke(ReadOnlySpan<byte> operation, bool readOnly, long tag)
+    {
+        if (!_free.TryPop(out int index))
+        {
+            return false;
+        }
+        BfsAssert.That(operation.Length <= Limits.MaxOperationBytes);
+        ClientSlot slot = _slots[index];
+        slot.Begin(tag, readOnly && _config.ReadOnlyOptimization);
+        BuildRequest(index, slot, operation);
+        Send(slot, retransmission: false);
+        return true;
+    }
+
+    private void BuildRequest(int index, ClientSlot slot, ReadOnlySpan<byte> operation)
+    {
+        slot.Timestamp++;
+        slot.ResetReplies();
+        ushort replier = (ushort)(_nextReplier++ % _n);
+        Span<byte> buffer = slot.RequestBuffer(Request.SizeFor(operation.Length, _n));
+        slot.RequestBytes = Request.Write(buffer, _n, Id, index, slot.ReadOnly, _session, slot.Timestamp, replier,
+            RequestFlags.None, operation);
+        Authenticate(slot);
+    }
+
+    private void Authenticate(ClientSlot slot)
+    {
+        Span<byte> message = slot.Message;
+        int start = message.Length - (_n * MessageHeader.TagBytes);
+        for (int i = 0; i < _n; i++)
+        {
+            _toReplica[i]!.Sign(message[..Request.HeaderBytes], message.Slice(start + (i * MessageHeader.TagBytes), MessageHeader.TagBytes));
+        }
+    }
+
+    /// <summary>
+    /// Small ordered requests go to the primary alone; large ones (§5.1.5), read-only ones (§5.1.3) and retransmissions to
+    /// all replicas.
+    /// </summary>
+    private void Send(ClientSlot slot, bool retransmission)
+    {
+        RoundTripEstimate estimate = slot.ReadOnly ? _readOnly : _ordered;
+        slot.SentMicros = _now.MonotonicMicros;
+        slot.Attempts = retransmission ? slot.Attempts + 1 : 0;
+        slot.DeadlineMicros = _now.MonotonicMicros + estimate.TimeoutMicros(slot.Attempts, Jitter());
+        bool large = slot.RequestBytes - Request.SizeFor(0, _n) > _config.InlineThresholdBytes;
+        if (retransmission || slot.ReadOnly || large)
+        {
+            _network.MulticastToReplicas(slot.Message);
+        }
+        else
+        {
+            _network.SendToReplica(View.Primary(_n), slot.Message);
+        }
+    }
+
+    private byte Jitter()
+    {
+        Span<byte> random = stackalloc byte[1];
+        _entropy.Fill(random);
+        return random[0];
+    }
+
+    /// <summary>One message from the network. Any bytes are allowed.</summary>
+    public void Step(ReadOnlySpan<byte> message, SourceAddress source)
+    {
+        if (!MessageHeader.TryReadTag(message, out MessageTag tag))
+        {
+            return;
+        }
+        if (tag == MessageTag.Reply)
+        {
+            OnReply(message);
+        }
+        else if (tag == MessageTag.KeyRequest)
+        {
+            OnKeyRequest(message);
+        }
+    }
+
+    /// <summary>Time passes: what has waited too long is sent again.</summary>
+    public void Tick(Instant now)
+    {
+        _now = now;
+        foreach (ClientSlot slot in _slots)
+        {
+            if (slot.Busy && now.MonotonicMicros >= slot.DeadlineMicros)
+            {
+                Retry(slot);
+            }
+        }
+    }
+
+    private void Retry(ClientSlot slot)
+    {
+        Retransmissions++;
+        if (slot.ReadOnly && slot.Attempts > 0)
+        {
+            OrderAfterAll(slot);
+            return;
+        }
+        Request.MarkRetransmission(slot.Message);
+        Authenticate(slot);
+        Send(slot, retransmission: true);
+    }
+
+    /// <summary>
+    /// The read-only request becomes a read-write one (§5.1.3), with a timestamp of its own.
+    /// </summary>
+    private void OrderAfterAll(ClientSlot slot)
+    {
+        ReadOnlyRetries++;
+        slot.ReadOnly = false;
+        BfsAssert.That(Request.TryParse(slot.Message, _n, out Request request));
+        // The operation moves within the slot's own buffer: it is written back to where it is.
+        BuildRequest(Array.IndexOf(_slots, slot), slot, request.Operation);
+        Send(slot, retransmission: false);
+    }
+
+    /// <summary>
+    /// A replica has no key of ours, or an old one: send NEW-KEY again, and what is under way after it. The request for it
+    /// is not authentic, so answers are limited in rate.
+    /// </summary>
+    private void OnKeyRequest(ReadOnlySpan<byte> message)
+    {
+        if (!KeyRequest.TryParse(message, _n, out KeyRequest request) || request.Principal >= _n
+            || _now.MonotonicMicros - _lastKeySentMicros[request.Principal] < KeyAnswerIntervalMicros)
+        {
+            return;
+        }
+        _lastKeySentMicros[request.Principal] = _now.MonotonicMicros;
+        var replica = new ReplicaId(request.Principal);
+        _network.SendToReplica(replica, _newKey);
+        foreach (ClientSlot slot in _slots)
+        {
+            if (slot.Busy)
+            {
+                _network.SendToReplica(replica, slot.Message);
+            }
+        }
+    }
+
+    private void OnReply(ReadOnlySpan<byte> message)
+    {
+        if (!Reply.TryParse(message, out Reply reply) || reply.Replica.Value >= _n || reply.Client != Id
+            || reply.Slot >= _slots.Length)
+        {
+            return;
+        }
+        ClientSlot slot = _slots[reply.Slot];
+        if (!slot.Busy || reply.Session != _session || reply.Timestamp != slot.Timestamp
+            || (reply.Flags & ReplyFlags.Stale) != 0
+            || !_fromReplica[reply.Replica.Value]!.Verify(reply.Header, reply.Mac))
+        {
+            return;
+        }
+        if (reply.HasResult && !slot.HasResult(reply.Digest) && !ResultIsRight(reply))
+        {
+            return;
+        }
+        NoteView(reply);
+        slot.Add(reply);
+        CheckCertificate(slot, reply.Slot, reply.Digest);
+    }
+
+    private static bool ResultIsRight(in Reply reply)
+    {
+        Span<byte> digest = stackalloc byte[Digest.SizeBytes];
+        SHA256.HashData(reply.Result, digest);
+        return Digest.Read(digest) == reply.Digest;
+    }
+
+    /// <summary>The highest view that f+1 replicas claim to have reached: at least one of them is correct.</summary>
+    private void NoteView(in Reply reply)
+    {
+        ref View known = ref _views[reply.Replica.Value];
+        if (reply.View <= known)
+        {
+            return;
+        }
+        known = reply.View;
+        _views.CopyTo(_sortedViews, 0);
+        Array.Sort(_sortedViews);
+        View reached = _sortedViews[_n - _config.WeakQuorum];
+        View = reached > View ? reached : View;
+    }
+
+    /// <summary>
+    /// The reply certificate: 2f+1 equal replies when they are tentative or answer a read-only request, and also otherwise
+    /// while the read-only path is on (§5.1.3, pitfall 14); f+1 equal non-tentative ones when it is off.
+    /// </summary>
+    private void CheckCertificate(ClientSlot slot, int index, in Digest digest)
+    {
+        bool enough = slot.Count(digest) >= _config.Quorum
+            || (!_config.ReadOnlyOptimization && slot.CountFinal(digest) >= _config.WeakQuorum);
+        if (enough && slot.HasResult(digest))
+        {
+            Complete(slot, index);
+        }
+        else if (!enough && slot.ReadOnly && slot.CannotReach(_config.Quorum))
+        {
+            OrderAfterAll(slot);
+        }
+    }
+
+    private void Complete(ClientSlot slot, int index)
+    {
+        if (slot.Attempts == 0)
+        {
+            (slot.ReadOnly ? _readOnly : _ordered).Measured(_now.MonotonicMicros - slot.SentMicros);
+        }
+        slot.Busy = false;
+        try
+        {
+            _handler.Completed(slot.Tag, slot.Result);
+        }
+        finally
+        {
+            _free.Push(index);
+        }
+    }
+}

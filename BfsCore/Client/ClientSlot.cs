@@ -1,0 +1,106 @@
+using System.Numerics;
+using BfsCore.Messages;
+
+namespace BfsCore.Client;
+
+/// <summary>One operation under way: its request, to send it again, and the replies so far.</summary>
+internal sealed class ClientSlot(int n)
+{
+    private readonly Digest[] _digests = new Digest[n];
+    private ulong _received;
+    private ulong _final;
+    private byte[] _request = [];
+    private byte[] _result = [];
+    private int _resultBytes;
+    private Digest _resultDigest;
+    private bool _hasResult;
+
+    public bool Busy { get; set; }
+    public bool ReadOnly { get; set; }
+    public long Tag { get; private set; }
+    public ulong Timestamp { get; set; }
+    public int RequestBytes { get; set; }
+    public int Attempts { get; set; }
+    public long SentMicros { get; set; }
+    public long DeadlineMicros { get; set; }
+
+    public Span<byte> Message => _request.AsSpan(0, RequestBytes);
+
+    public ReadOnlySpan<byte> Result => _result.AsSpan(0, _resultBytes);
+
+    public void Begin(long tag, bool readOnly)
+    {
+        Busy = true;
+        Tag = tag;
+        ReadOnly = readOnly;
+        Attempts = 0;
+    }
+
+    public Span<byte> RequestBuffer(int bytes) => Grow(ref _request, bytes);
+
+    public void ResetReplies()
+    {
+        _received = _final = 0;
+        _hasResult = false;
+    }
+
+    /// <summary>Whether the result with this digest is here.</summary>
+    public bool HasResult(in Digest digest) => _hasResult && _resultDigest == digest;
+
+    /// <summary>
+    /// Takes a reply; a later one of the same replica replaces its first, as the result of a tentative execution may
+    /// change after a rollback (§5.1.2).
+    /// </summary>
+    public void Add(in Reply reply)
+    {
+        ulong bit = 1UL << reply.Replica.Value;
+        _received |= bit;
+        _digests[reply.Replica.Value] = reply.Digest;
+        _final = (reply.Flags & ReplyFlags.Tentative) == 0 ? _final | bit : _final & ~bit;
+        if (reply.HasResult && !HasResult(reply.Digest))
+        {
+            reply.Result.CopyTo(Grow(ref _result, reply.Result.Length));
+            _resultBytes = reply.Result.Length;
+            _resultDigest = reply.Digest;
+            _hasResult = true;
+        }
+    }
+
+    public int Count(in Digest digest) => Count(digest, _received);
+
+    /// <summary>Equal replies that are not tentative.</summary>
+    public int CountFinal(in Digest digest) => Count(digest, _final);
+
+    /// <summary>Whether the replies disagree so much that those still to come cannot make a quorum.</summary>
+    public bool CannotReach(int quorum)
+    {
+        int outstanding = n - BitOperations.PopCount(_received);
+        for (ulong rest = _received; rest != 0; rest &= rest - 1)
+        {
+            if (Count(_digests[BitOperations.TrailingZeroCount(rest)]) + outstanding >= quorum)
+            {
+                return false;
+            }
+        }
+        return outstanding < quorum;
+    }
+
+    private int Count(in Digest digest, ulong among)
+    {
+        int count = 0;
+        for (ulong rest = among; rest != 0; rest &= rest - 1)
+        {
+            count += _digests[BitOperations.TrailingZeroCount(rest)] == digest ? 1 : 0;
+        }
+        return count;
+    }
+
+    private static byte[] Grow(ref byte[] buffer, int bytes)
+    {
+        if (buffer.Length < bytes)
+        {
+            buffer = new byte[(int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(bytes, 1024))];
+        }
+        return buffer;
+    }
+}

@@ -1,0 +1,227 @@
+using BfsCore;
+using BfsCore.Messages;
+using BfsCore.Replication;
+
+namespace BfsTests.Engine;
+
+/// <summary>The normal case: §2.3.2 to §2.3.4, §3.2.2, §3.2.3, §5.1.</summary>
+public sealed class NormalCaseTests
+{
+    private static readonly byte[] Add = [(byte)'a', 0, 0];
+    private static readonly byte[] Read = [(byte)'r', 0, 0];
+
+    private static long Value(byte[]? result) => BitConverter.ToInt64(Assert.IsType<byte[]>(result));
+
+    private static bool IsTag(byte[] message, MessageTag tag) =>
+        MessageHeader.TryReadTag(message, out MessageTag found) && found == tag;
+
+    [Fact]
+    public void One_operation_takes_the_messages_of_figure_5_1()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster().Start();
+        var counts = new Dictionary<MessageTag, int>();
+        cluster.Filter = (_, _, m) =>
+        {
+            MessageHeader.TryReadTag(m, out MessageTag tag);
+            counts[tag] = counts.GetValueOrDefault(tag) + 1;
+            return true;
+        };
+        Assert.Equal(1, Value(cluster.Invoke(Add)));
+        Assert.Equal(1, counts[MessageTag.Request]);
+        Assert.Equal(3, counts[MessageTag.PrePrepare]);
+        Assert.Equal(9, counts[MessageTag.Prepare]);
+        Assert.Equal(12, counts[MessageTag.Commit]);
+        Assert.Equal(4, counts[MessageTag.Reply]);
+        Assert.Equal(5, counts.Count);
+        Assert.All(cluster.Replicas, r => Assert.Equal(1, r.LastCommitted.Value));
+    }
+
+    [Fact]
+    public void Read_only_operations_take_one_round_trip()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster().Start();
+        cluster.Invoke(Add);
+        int messages = 0;
+        cluster.Filter = (_, _, _) => ++messages > 0;
+        Assert.Equal(1, Value(cluster.Invoke(Read, readOnly: true)));
+        Assert.Equal(8, messages);
+        Assert.All(cluster.Replicas, r => Assert.Equal(1, r.LastExecuted.Value));
+    }
+
+    [Fact]
+    public void A_write_flagged_read_only_is_not_executed()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster().Start();
+        Assert.Null(cluster.Invoke(Add, readOnly: true));
+        Assert.All(cluster.Replicas, r => Assert.Equal(0, r.Counters.ReadOnlyExecuted));
+        Assert.All(cluster.Replicas, r => Assert.Equal(1, r.Counters.Dropped(DropReason.NotReadOnly)));
+    }
+
+    [Fact]
+    public void Checkpoints_become_stable_and_truncate_the_log()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster(c => c with { CheckpointPeriod = 4, LogSize = 8 }).Start();
+        for (int i = 1; i <= 50; i++)
+        {
+            Assert.Equal(i, Value(cluster.Invoke(Add)));
+        }
+        Assert.All(cluster.Replicas, r => Assert.Equal(48, r.StableCheckpoint.Value));
+        Assert.All(cluster.Pages, p => Assert.Equal(1, p.CheckpointCount));
+        Assert.Single(cluster.Replicas.Select(r => r.StableDigest).Distinct());
+        Assert.All(cluster.Replicas, r => Assert.Equal(0, r.RequestBytesHeld));
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(5_000)]
+    [InlineData(60_000)]
+    public void Large_requests_travel_separately_and_large_results_come_once(int bytes)
+    {
+        using InMemoryCluster cluster = new InMemoryCluster().Start();
+        byte[] operation = new byte[3 + bytes];
+        Add.CopyTo(operation, 0);
+        operation[1] = (byte)bytes;
+        operation[2] = (byte)(bytes >> 8);
+        int large = 0, prePrepareBytes = 0;
+        cluster.Filter = (_, _, m) =>
+        {
+            large += IsTag(m, MessageTag.Reply) && m.Length > 1000 ? 1 : 0;
+            prePrepareBytes = IsTag(m, MessageTag.PrePrepare) ? m.Length : prePrepareBytes;
+            return true;
+        };
+        byte[]? result = cluster.Invoke(operation);
+        Assert.Equal(Math.Max(16, bytes), result!.Length);
+        Assert.Equal(bytes > 1000 ? 1 : 0, large);
+        Assert.True(prePrepareBytes < 300);
+    }
+
+    [Fact]
+    public void Concurrent_requests_share_batches()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster(c => c with { WindowSize = 1 }).Start();
+        for (int i = 0; i < 8; i++)
+        {
+            Assert.True(cluster.Clients[0].TryInvoke(Add, false, 100 + i));
+            Assert.True(cluster.Clients[1].TryInvoke(Add, false, 100 + i));
+        }
+        Assert.False(cluster.Clients[0].TryInvoke(Add, false, 200));
+        cluster.Run();
+        Assert.Equal(8, cluster.Results[0].Completed.Count);
+        Assert.Equal(8, cluster.Results[1].Completed.Count);
+        Assert.All(cluster.Replicas, r => Assert.Equal(16, r.Counters.RequestsExecuted));
+        Assert.InRange(cluster.Replicas[0].LastExecuted.Value, 1, 3);
+    }
+
+    [Fact]
+    public void Agreed_time_grows_with_every_batch_though_clocks_stand_still()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster().Start();
+        long last = 0;
+        for (int i = 0; i < 5; i++)
+        {
+            long time = BitConverter.ToInt64(cluster.Invoke(Add)!, 8);
+            Assert.True(time > last);
+            last = time;
+        }
+    }
+
+    [Fact]
+    public void A_request_is_executed_once_however_often_it_is_sent()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster().Start();
+        byte[]? request = null;
+        cluster.Filter = (_, _, m) =>
+        {
+            request = IsTag(m, MessageTag.Request) ? m : request;
+            return true;
+        };
+        cluster.Invoke(Add);
+        for (int i = 0; i < 4; i++)
+        {
+            cluster.Inject(i, Limits.FirstClientId, request!);
+        }
+        cluster.Run();
+        Assert.All(cluster.Replicas, r => Assert.Equal(1, r.Counters.RequestsExecuted));
+        Assert.All(cluster.Replicas, r => Assert.Equal(1, r.Counters.Retransmitted));
+        Assert.Equal(2, Value(cluster.Invoke(Add)));
+    }
+
+    [Fact]
+    public void One_mute_backup_changes_nothing()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster(c => c with { CheckpointPeriod = 4, LogSize = 8 }).Start();
+        cluster.Filter = (_, from, _) => from != 2;
+        for (int i = 1; i <= 20; i++)
+        {
+            Assert.Equal(i, Value(cluster.Invoke(Add)));
+            Assert.Equal(i, Value(cluster.Invoke(Read, readOnly: true)));
+        }
+        Assert.Equal(20, cluster.Replicas[0].StableCheckpoint.Value);
+    }
+
+    [Theory]
+    [InlineData(MessageTag.Request)]
+    [InlineData(MessageTag.PrePrepare)]
+    [InlineData(MessageTag.Prepare)]
+    [InlineData(MessageTag.Commit)]
+    [InlineData(MessageTag.Reply)]
+    public void The_first_messages_of_any_kind_may_be_lost(MessageTag lost)
+    {
+        using InMemoryCluster cluster = new InMemoryCluster().Start();
+        int left = 12;
+        cluster.Filter = (_, _, m) => !(IsTag(m, lost) && left-- > 0);
+        cluster.Invoke(Add);
+        cluster.Pass(10_000_000);
+        Assert.Equal(1, Value(cluster.Results[0].Completed[1]));
+        Assert.All(cluster.Replicas, r => Assert.Equal(1, r.LastCommitted.Value));
+        Assert.Equal(2, Value(cluster.Invoke(Add)));
+    }
+
+    [Fact]
+    public void A_large_request_that_missed_a_backup_is_fetched_from_another_replica()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster().Start();
+        byte[] operation = new byte[2000];
+        Add.CopyTo(operation, 0);
+        cluster.Filter = (to, from, m) => !(IsTag(m, MessageTag.Request) && to == 3 && from >= Limits.FirstClientId);
+        Assert.Equal(1, Value(cluster.Invoke(operation)));
+        Assert.Equal(0, cluster.Replicas[3].LastExecuted.Value);
+        cluster.Pass(1_000_000);
+        Assert.Equal(1, cluster.Replicas[3].LastCommitted.Value);
+    }
+
+    [Fact]
+    public void A_replica_that_was_cut_off_catches_up_inside_the_log()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster(c => c with { CheckpointPeriod = 16, LogSize = 32 }).Start();
+        cluster.Filter = (to, from, _) => to != 3 && from != 3;
+        for (int i = 1; i <= 30; i++)
+        {
+            Assert.Equal(i, Value(cluster.Invoke(Add)));
+        }
+        cluster.Filter = (_, _, _) => true;
+        cluster.Pass(20_000_000);
+        Assert.Equal(30, cluster.Replicas[3].LastCommitted.Value);
+        Assert.Equal(16, cluster.Replicas[3].StableCheckpoint.Value);
+    }
+
+    [Fact]
+    public void A_saved_log_takes_up_where_it_stopped()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster().Start();
+        byte[] large = new byte[3000];
+        Add.CopyTo(large, 0);
+        cluster.Invoke(Add);
+        cluster.Invoke(large);
+        using var saved = new MemoryStream();
+        cluster.Replicas[1].SaveLog(saved);
+
+        using InMemoryCluster second = new(c => cluster.Config);
+        Assert.Null(second.Replicas[1].RestoreLog(saved.ToArray()));
+        Assert.Equal(2, second.Replicas[1].LastCommitted.Value);
+        byte[] damaged = saved.ToArray();
+        damaged[100] ^= 1;
+        Assert.NotNull(second.Replicas[2].RestoreLog(damaged));
+        Assert.Equal(0, second.Replicas[2].LastExecuted.Value);
+    }
+}
