@@ -69,6 +69,12 @@ internal sealed unsafe class MappedImage : IDisposable
         }
     }
 
+    /// <summary>
+    /// No reading ahead from now on: the first write to a page of a hole would read its neighbours' zeros too, which
+    /// doubles the time that filling new pages takes. What is in use is in memory since the start.
+    /// </summary>
+    public void ExpectRandomAccess() => _ = LibC.Advise(Memory, _bytes, LibC.MadvRandom);
+
     public void Dispose()
     {
         if (Memory != null)

@@ -228,6 +228,7 @@ public sealed unsafe class StateFile : IDisposable
             position = end;
         }
         State.FinishImage(_meta.Checkpoint);
+        _mapping.ExpectRandomAccess();
         if (problem == null && State.CheckpointDigest(_meta.Checkpoint) != _meta.Root)
         {
             problem = $"state.image does not have the digest of checkpoint {_meta.Checkpoint}";
