@@ -23,11 +23,14 @@ public sealed partial class Replica
             return;
         }
         bool authentic = IsAuthentic(request, client);
-        if (!authentic && _incompleteBatches == 0)
+        if (!authentic)
         {
             Drop(DropReason.BadMac);
             _keys.OnKeyTrouble(request.Client.Value, source, _now.MonotonicMicros);
-            return;
+            if (_incompleteBatches == 0)
+            {
+                return;
+            }
         }
         if (!request.DigestIsRight())
         {
@@ -38,15 +41,11 @@ public sealed partial class Replica
         {
             SupplyToLog(request, client, authentic);
         }
-        if (!authentic)
-        {
-            Drop(DropReason.BadMac);
-        }
-        else if (request.ReadOnly)
+        if (authentic && request.ReadOnly)
         {
             OnReadOnlyRequest(request, client);
         }
-        else
+        else if (authentic)
         {
             OnOrderedRequest(request, client);
         }
