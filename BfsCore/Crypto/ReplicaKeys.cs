@@ -93,6 +93,23 @@ public sealed class ReplicaKeys
         }
     }
 
+    /// <summary>Writes the single MAC of a message to one replica.</summary>
+    public void AuthenticateTo(ReplicaId to, ReadOnlySpan<byte> header, Span<byte> tag)
+    {
+        if (_toReplica[to.Value] is { } key)
+        {
+            key.Sign(header, tag);
+        }
+        else
+        {
+            tag.Clear();
+        }
+    }
+
+    /// <summary>Checks the single MAC of a message from a replica to this one.</summary>
+    public bool VerifyFrom(ReplicaId from, ReadOnlySpan<byte> header, ReadOnlySpan<byte> tag) =>
+        _fromReplica[from.Value] is { } key && key.Verify(header, tag);
+
     /// <summary>Checks this replica's entry of an authenticator from another replica.</summary>
     public bool VerifyReplica(ReplicaId from, ReadOnlySpan<byte> header, ReadOnlySpan<byte> authenticator) =>
         _fromReplica[from.Value] is { } key && key.Verify(header, OwnTag(authenticator));

@@ -62,24 +62,31 @@ public sealed class CheckpointVotes
         return row.Seq == seq && row.Votes.HasOther(own, quorum);
     }
 
-    /// <summary>The highest number that at least <paramref name="count"/> replicas have announced or passed; null if none.</summary>
-    public SeqNum? HighestAhead(int count)
+    /// <summary>
+    /// The highest checkpoint above a number whose digest at least <paramref name="count"/> replicas name alike (equal
+    /// values are counted, not messages: pitfall 30).
+    /// </summary>
+    public bool TryFindAhead(SeqNum above, int count, out SeqNum seq, out Digest digest)
     {
-        SeqNum best = default;
-        foreach (SeqNum candidate in _highest)
+        (seq, digest) = (above, default);
+        for (int i = 0; i < _highest.Length; i++)
         {
             int support = 0;
-            foreach (SeqNum other in _highest)
+            for (int j = 0; j < _highest.Length; j++)
             {
-                support += other >= candidate ? 1 : 0;
+                support += _highest[j] == _highest[i] && _highestDigest[j] == _highestDigest[i] ? 1 : 0;
             }
-            if (support >= count && candidate > best)
+            if (support >= count && _highest[i] > seq)
             {
-                best = candidate;
+                (seq, digest) = (_highest[i], _highestDigest[i]);
             }
         }
-        return best.Value > 0 ? best : null;
+        return seq > above;
     }
+
+    /// <summary>Whether a replica's last announcement is this checkpoint.</summary>
+    public bool Announced(ReplicaId replica, SeqNum seq, in Digest digest) =>
+        _highest[replica.Value] == seq && _highestDigest[replica.Value] == digest;
 
     private Row RowOf(SeqNum seq) => _rows[seq.Value / _period % _rows.Length];
 }

@@ -19,11 +19,6 @@ public sealed partial class Replica
     /// </summary>
     public bool Diverged { get; private set; }
 
-    /// <summary>The highest checkpoint that f+1 others hold and this replica does not have; zero when it is not behind.</summary>
-    public SeqNum BehindCheckpoint => _checkpoints.HighestAhead(_config.WeakQuorum) is { } ahead && ahead > HighWaterMark
-        ? ahead
-        : default;
-
     /// <summary>Right after the execution, tentative or not; announced only when the batch has committed (§5.1.2).</summary>
     private void TakeCheckpoint(SeqNum seq)
     {
@@ -63,7 +58,7 @@ public sealed partial class Replica
         {
             return;
         }
-        if (checkpoint.Seq <= _stable)
+        if (checkpoint.Seq <= _stable && !Diverged)
         {
             Drop(DropReason.OutsideWaterMarks);
             return;
@@ -97,7 +92,7 @@ public sealed partial class Replica
     {
         SeqNum previous = _stable;
         _stable = seq;
-        _pages.DiscardBefore(seq);
+        DiscardCheckpoints();
         for (SeqNum old = new(Math.Max(1, previous.Value - _config.CheckpointPeriod + 1)); old <= previous; old = old.Next)
         {
             _log.Find(old)?.ReleaseBodies(_pool);

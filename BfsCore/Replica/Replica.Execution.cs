@@ -16,7 +16,7 @@ public sealed partial class Replica
     /// </summary>
     private void ExecuteReady()
     {
-        while (true)
+        while (_transfer is null)
         {
             if (_lastExecuted > _lastCommitted)
             {

@@ -136,6 +136,11 @@ public sealed partial class Replica
             Drop(DropReason.NotReadOnly);
             return;
         }
+        if (_transfer is not null)
+        {
+            // The state is neither the old one nor the new one; the client has enough other replicas.
+            return;
+        }
         if (_lastExecuted == _lastCommitted)
         {
             ExecuteReadOnly(request, client);

@@ -35,6 +35,7 @@ public sealed partial class Replica
             return;
         }
         _keys.RequestMissingKeys(now);
+        ConsiderStateTransfer(stuck: false);
         bool progress = _lastCommitted > _committedAtLastStatus || _stable > _stableAtLastStatus;
         _committedAtLastStatus = _lastCommitted;
         _stableAtLastStatus = _stable;
@@ -44,6 +45,7 @@ public sealed partial class Replica
         }
         else if (SomethingIsOutstanding())
         {
+            ConsiderStateTransfer(stuck: _statusIntervalMicros == LongestStatusMicros);
             SendStatus();
             _statusIntervalMicros = Math.Min(_statusIntervalMicros * 2, LongestStatusMicros);
         }
@@ -57,7 +59,7 @@ public sealed partial class Replica
     /// <summary>Whether this replica waits for anything that others may have to send again.</summary>
     private bool SomethingIsOutstanding()
     {
-        if (_queue.Count > 0 || _lastCommitted < _lastExecuted || BehindCheckpoint.Value > 0)
+        if (_queue.Count > 0 || _lastCommitted < _lastExecuted || _transfer is not null)
         {
             return true;
         }

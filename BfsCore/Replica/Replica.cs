@@ -56,6 +56,8 @@ public sealed partial class Replica
         _deferredReads = new StoredRequest?[_pending.Length];
         _deferredOrder = new int[_pending.Length];
         _checkpoints = new CheckpointVotes(config);
+        _pinned = new SeqNum[_n];
+        _pinnedUntilMicros = new long[_n];
         _scratch = new byte[12 + (config.MaxBatchRequests * Digest.SizeBytes)];
         _message = new byte[Limits.MaxResultBytes + 4096];
         _stable = _lastExecuted = _lastCommitted = _lastIssued = pages.LastCheckpoint;
@@ -120,6 +122,15 @@ public sealed partial class Replica
             case MessageTag.StatusActive:
                 OnStatusActive(message, source);
                 break;
+            case MessageTag.Fetch:
+                OnFetch(message, source);
+                break;
+            case MessageTag.MetaData:
+                OnMetaData(message);
+                break;
+            case MessageTag.Data:
+                OnData(message);
+                break;
             case MessageTag.NewKey:
                 OnNewKey(message, source);
                 break;
@@ -138,10 +149,11 @@ public sealed partial class Replica
         _now = now;
         IssueBatches();
         RunStatusTimer();
+        RunStateTransfer();
     }
 
     /// <summary>When <see cref="Tick"/> is wanted at the latest, on the monotonic clock.</summary>
-    public long NextDeadlineMicros => _statusDeadlineMicros;
+    public long NextDeadlineMicros => Math.Min(_statusDeadlineMicros, _transferDeadlineMicros);
 
     private void OnNewKey(ReadOnlySpan<byte> message, SourceAddress source)
     {

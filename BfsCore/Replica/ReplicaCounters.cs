@@ -30,6 +30,11 @@ public sealed class ReplicaCounters
     public long StatusSent { get; internal set; }
     public long Retransmitted { get; internal set; }
     public long Rollbacks { get; internal set; }
+    public long StateTransfers { get; internal set; }
+
+    /// <summary>Pages fetched from others because they differed.</summary>
+    public long PagesFetched { get; internal set; }
+    public long PagesSent { get; internal set; }
 
     public long Dropped(DropReason reason) => _drops[(int)reason];
 

@@ -224,4 +224,74 @@ public sealed class NormalCaseTests
         Assert.NotNull(second.Replicas[2].RestoreLog(damaged));
         Assert.Equal(0, second.Replicas[2].LastExecuted.Value);
     }
+
+    [Fact]
+    public void A_replica_left_behind_fetches_only_the_pages_that_differ()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster(c => c with { CheckpointPeriod = 4, LogSize = 8 }).Start();
+        for (int i = 1; i <= 4; i++)
+        {
+            cluster.Invoke(Add);
+        }
+        cluster.Filter = (to, from, _) => to != 3 && from != 3;
+        for (int i = 5; i <= 100; i++)
+        {
+            Assert.Equal(i, Value(cluster.Invoke(Add)));
+        }
+        cluster.Filter = (_, _, _) => true;
+        cluster.Pass(5_000_000);
+        Replica late = cluster.Replicas[3];
+        Assert.Equal(100, late.LastCommitted.Value);
+        Assert.Equal(100, late.StableCheckpoint.Value);
+        Assert.Equal(1, late.Counters.StateTransfers);
+        // The counter's page, the table's header and the record of the client's slot.
+        Assert.Equal(3, late.Counters.PagesFetched);
+        Assert.Equal(101, Value(cluster.Invoke(Add)));
+        Assert.Equal(101, late.LastCommitted.Value);
+    }
+
+    [Fact]
+    public void Exactly_once_survives_a_state_transfer()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster(c => c with { CheckpointPeriod = 4, LogSize = 8 }).Start();
+        byte[]? request = null;
+        cluster.Filter = (to, from, m) =>
+        {
+            request = IsTag(m, MessageTag.Request) ? m : request;
+            return to != 3 && from != 3;
+        };
+        for (int i = 1; i <= 20; i++)
+        {
+            cluster.Invoke(Add);
+        }
+        byte[] last = request!;
+        cluster.Filter = (_, _, _) => true;
+        cluster.Pass(5_000_000);
+        cluster.Inject(3, Limits.FirstClientId, last);
+        cluster.Run();
+        Assert.Equal(0, cluster.Replicas[3].Counters.RequestsExecuted);
+        Assert.Equal(1, cluster.Replicas[3].Counters.Retransmitted);
+    }
+
+    [Fact]
+    public void Corrupt_answers_to_FETCH_are_refused_and_asked_for_elsewhere()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster(c => c with { CheckpointPeriod = 4, LogSize = 8 }).Start();
+        cluster.Filter = (to, from, _) => to != 3 && from != 3;
+        for (int i = 1; i <= 40; i++)
+        {
+            cluster.Invoke(Add);
+        }
+        cluster.Filter = (_, from, m) =>
+        {
+            if (from == 1 && (IsTag(m, MessageTag.MetaData) || IsTag(m, MessageTag.Data)))
+            {
+                m[^100] ^= 1;
+            }
+            return true;
+        };
+        cluster.Pass(5_000_000);
+        Assert.Equal(40, cluster.Replicas[3].LastCommitted.Value);
+        Assert.Equal(41, Value(cluster.Invoke(Add)));
+    }
 }

@@ -1,0 +1,245 @@
+using System.Numerics;
+using BfsCore.Messages;
+
+namespace BfsCore.State;
+
+/// <summary>One thing to fetch: the children of a partition, or (with a mask) pages of a family.</summary>
+public sealed class FetchItem
+{
+    public int Level { get; internal init; }
+    public long Index { get; internal init; }
+
+    /// <summary>Digest of the partition: what META-DATA must hash to.</summary>
+    internal Digest Digest { get; init; }
+
+    /// <summary>Pages still wanted; zero for META-DATA.</summary>
+    public ulong Mask { get; internal set; }
+    internal Digest[]? PageDigests { get; init; }
+
+    /// <summary>Whom it was asked of last, and until when to wait for the answer.</summary>
+    public ReplicaId Source { get; set; }
+    public long DeadlineMicros { get; set; }
+}
+
+/// <summary>
+/// The fetching side of state transfer (§5.3.2) without its messages' ways: walks down the partition tree of a checkpoint
+/// whose root digest is known, compares with its own tree, and installs pages that differ. Every answer is checked
+/// against a digest that a known digest commits to, so it does not matter who sent it.
+/// </summary>
+/// <remarks>
+/// The state must be that of its newest checkpoint (rolled back to it) when a transfer starts, and nothing else may change
+/// it until <see cref="Done"/>.
+/// </remarks>
+public sealed class StateTransfer
+{
+    private readonly PagedState _pages;
+    private readonly SeqNum _base;
+    private readonly Stack<FetchItem> _waiting = new();
+    private readonly List<FetchItem> _asked = [];
+
+    // Pages installed by this or an abandoned transfer: the tree does not know them yet.
+    private readonly Dictionary<long, Digest> _installed;
+    private readonly HashSet<(int Level, long Index)> _above;
+
+    public StateTransfer(PagedState pages, SeqNum checkpoint, in Digest root, StateTransfer? abandoned = null)
+    {
+        BfsAssert.That(abandoned is not null || pages.ModifiedPagesInEpoch == 0);
+        _pages = pages;
+        _base = pages.LastCheckpoint;
+        _installed = abandoned?._installed ?? [];
+        _above = abandoned?._above ?? [];
+        Checkpoint = checkpoint;
+        Root = root;
+        PagesInstalled = abandoned?.PagesInstalled ?? 0;
+        if (root.IsZero)
+        {
+            ClearBelow(0, 0);
+        }
+        else if (root != OwnDigest(0, 0))
+        {
+            _waiting.Push(new FetchItem { Level = 0, Index = 0, Digest = root });
+        }
+    }
+
+    public SeqNum Checkpoint { get; }
+    public Digest Root { get; }
+
+    /// <summary>Pages whose content was fetched and differed.</summary>
+    public long PagesInstalled { get; private set; }
+
+    /// <summary>META-DATA messages that were needed.</summary>
+    public long MetaDataReceived { get; private set; }
+
+    /// <summary>Answers that did not match the digest they were asked by.</summary>
+    public long WrongAnswers { get; private set; }
+
+    public bool Done => _waiting.Count == 0 && _asked.Count == 0;
+
+    public int Outstanding => _asked.Count;
+
+    /// <summary>Items under way; the caller asks again those whose deadline passed.</summary>
+    public IReadOnlyList<FetchItem> Asked => _asked;
+
+    /// <summary>The next thing to ask for; it counts as under way.</summary>
+    public bool TryNext(out FetchItem item)
+    {
+        if (!_waiting.TryPop(out item!))
+        {
+            return false;
+        }
+        _asked.Add(item);
+        return true;
+    }
+
+    public void OnMetaData(in MetaData message)
+    {
+        if (message.Checkpoint != Checkpoint || Find(message.Level, message.Index, pages: false) is not { } item)
+        {
+            return;
+        }
+        if (PartitionTree.NodeDigest(item.Level, item.Index, message.Children) != item.Digest)
+        {
+            WrongAnswers++;
+            item.DeadlineMicros = 0;
+            return;
+        }
+        _asked.Remove(item);
+        MetaDataReceived++;
+        Compare(item, message.Children);
+    }
+
+    private void Compare(FetchItem parent, ReadOnlySpan<byte> children)
+    {
+        int level = parent.Level + 1;
+        bool arePages = level == _pages.Levels - 1;
+        ulong wanted = 0;
+        Digest[]? digests = null;
+        for (int i = 0; i < PagedState.Fanout; i++)
+        {
+            long index = (parent.Index * PagedState.Fanout) + i;
+            Digest theirs = Digest.Read(children[(i * Digest.SizeBytes)..]);
+            if (index >= _pages.NodesAt(level) || theirs == OwnDigest(level, index))
+            {
+                continue;
+            }
+            if (theirs.IsZero)
+            {
+                ClearBelow(level, index);
+            }
+            else if (arePages)
+            {
+                wanted |= 1UL << i;
+                (digests ??= new Digest[PagedState.Fanout])[i] = theirs;
+            }
+            else
+            {
+                _waiting.Push(new FetchItem { Level = level, Index = index, Digest = theirs });
+            }
+        }
+        if (wanted != 0)
+        {
+            _waiting.Push(new FetchItem { Level = parent.Level, Index = parent.Index, Mask = wanted, PageDigests = digests });
+        }
+    }
+
+    public void OnData(in Data message)
+    {
+        if (message.Checkpoint != Checkpoint || Find(_pages.Levels - 2, message.Family, pages: true) is not { } item)
+        {
+            return;
+        }
+        int position = 0;
+        for (ulong rest = message.Mask; rest != 0; rest &= rest - 1, position++)
+        {
+            int child = BitOperations.TrailingZeroCount(rest);
+            if ((item.Mask & (1UL << child)) == 0)
+            {
+                continue;
+            }
+            ReadOnlySpan<byte> content = message.Page(position);
+            if (PartitionTree.PageDigest(content) != item.PageDigests![child])
+            {
+                WrongAnswers++;
+                item.DeadlineMicros = 0;
+                continue;
+            }
+            Install((item.Index * PagedState.Fanout) + child, content, item.PageDigests[child]);
+            item.Mask &= ~(1UL << child);
+        }
+        if (item.Mask == 0)
+        {
+            _asked.Remove(item);
+        }
+    }
+
+    private void Install(long page, ReadOnlySpan<byte> content, in Digest digest)
+    {
+        _pages.InstallPage(page, content);
+        _installed[page] = digest;
+        PagesInstalled++;
+        long index = page;
+        for (int level = _pages.Levels - 2; level >= 0; level--)
+        {
+            index /= PagedState.Fanout;
+            _above.Add((level, index));
+        }
+    }
+
+    /// <summary>A whole partition is zero at the checkpoint: no page need be fetched.</summary>
+    private void ClearBelow(int level, long index)
+    {
+        if (OwnDigest(level, index).IsZero)
+        {
+            return;
+        }
+        if (level == _pages.Levels - 1)
+        {
+            Span<byte> zeros = stackalloc byte[PagedState.PageBytes];
+            zeros.Clear();
+            Install(index, zeros, default);
+            return;
+        }
+        for (int i = 0; i < PagedState.Fanout; i++)
+        {
+            long child = (index * PagedState.Fanout) + i;
+            if (child < _pages.NodesAt(level + 1))
+            {
+                ClearBelow(level + 1, child);
+            }
+        }
+    }
+
+    /// <summary>
+    /// What this replica has now. A partition above pages installed by an abandoned transfer has no digest yet: it gets one
+    /// that equals no other, so that it is looked into.
+    /// </summary>
+    private Digest OwnDigest(int level, long index)
+    {
+        if (_installed.Count > 0)
+        {
+            if (level == _pages.Levels - 1)
+            {
+                return _installed.TryGetValue(index, out Digest digest) ? digest : _pages.NodeDigestAt(_base, level, index);
+            }
+            if (_above.Contains((level, index)))
+            {
+                return Unknown;
+            }
+        }
+        return _pages.NodeDigestAt(_base, level, index);
+    }
+
+    private static readonly Digest Unknown = Digest.Read("no digest of SHA-256 is this text"u8);
+
+    private FetchItem? Find(int level, long index, bool pages)
+    {
+        foreach (FetchItem item in _asked)
+        {
+            if (item.Level == level && item.Index == index && item.Mask != 0 == pages)
+            {
+                return item;
+            }
+        }
+        return null;
+    }
+}
