@@ -1,0 +1,256 @@
+using System.Buffers.Binary;
+using System.Net;
+using System.Net.Sockets;
+
+namespace BfsCore.Hosting.Net;
+
+/// <summary>What whole messages are handed to.</summary>
+public interface IMessageHandler
+{
+    void Receive(ReadOnlySpan<byte> message, SourceAddress source);
+}
+
+/// <summary>The transport cannot start: the message says what is wrong and what to do.</summary>
+public sealed class TransportException : Exception
+{
+    public TransportException() { }
+    public TransportException(string message) : base(message) { }
+    public TransportException(string message, Exception inner) : base(message, inner) { }
+}
+
+/// <summary>
+/// Messages over UDP (§6.1) for a replica or a client: batches in both directions, fragments above one datagram. Best
+/// effort: never blocks on a peer.
+/// </summary>
+public sealed class UdpTransport : INetwork, IDisposable
+{
+    /// <summary>Most batches of datagrams handled in one wake-up, so that timers are never starved.</summary>
+    private const int MaxBatchesPerWake = 4;
+
+    private readonly UdpSocket _socket;
+    private readonly SocketAddress?[] _replicas;
+    private readonly SocketAddress?[] _clients;
+    private readonly ClusterConfig _config;
+    private readonly AddressBook _addresses = new();
+    private readonly Reassembler _reassembler = new();
+    private readonly byte[] _fragmentHeader = new byte[Fragment.HeaderBytes];
+    private uint _messageNumber;
+
+    private UdpTransport(ClusterConfig config, IPEndPoint local, int self, IPEndPoint[] replicas)
+    {
+        _config = config;
+        try
+        {
+            _socket = new UdpSocket(local);
+        }
+        catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressAlreadyInUse)
+        {
+            throw new TransportException(
+                $"UDP port {local.Port} on {local.Address} is in use: another replica runs there, or choose other ports in the cluster file", e);
+        }
+        catch (SocketException e)
+        {
+            throw new TransportException($"cannot listen on {local}: {e.Message}", e);
+        }
+        _replicas = new SocketAddress?[config.N];
+        for (int i = 0; i < config.N; i++)
+        {
+            _replicas[i] = i == self ? null : replicas[i].Serialize();
+        }
+        _clients = new SocketAddress?[config.Clients.Count];
+    }
+
+    /// <summary>The transport of a replica, bound to its address in the cluster file.</summary>
+    /// <exception cref="TransportException">A host name is unknown or the port is in use.</exception>
+    public static UdpTransport ForReplica(ClusterConfig config, ReplicaId self)
+    {
+        IPEndPoint[] all = ResolveAll(config);
+        return new UdpTransport(config, all[self.Value], self.Value, all);
+    }
+
+    /// <summary>The transport of a client, bound to any free port.</summary>
+    /// <exception cref="TransportException">A host name is unknown.</exception>
+    public static UdpTransport ForClient(ClusterConfig config)
+    {
+        IPEndPoint[] all = ResolveAll(config);
+        bool loopback = Array.TrueForAll(all, e => IPAddress.IsLoopback(e.Address));
+        IPAddress any = all[0].AddressFamily == AddressFamily.InterNetworkV6
+            ? loopback ? IPAddress.IPv6Loopback : IPAddress.IPv6Any
+            : loopback ? IPAddress.Loopback : IPAddress.Any;
+        return new UdpTransport(config, new IPEndPoint(any, 0), -1, all);
+    }
+
+    private static IPEndPoint[] ResolveAll(ClusterConfig config) =>
+        [.. config.Replicas.Select(r => new IPEndPoint(Resolve(r), r.Port))];
+
+    private static IPAddress Resolve(ReplicaInfo replica)
+    {
+        try
+        {
+            return IPAddress.TryParse(replica.Host, out IPAddress? address)
+                ? address
+                : Dns.GetHostAddresses(replica.Host).FirstOrDefault()
+                    ?? throw new TransportException($"the host {replica.Host} of {replica.Id} has no address");
+        }
+        catch (SocketException e)
+        {
+            throw new TransportException($"the host {replica.Host} of {replica.Id} is unknown: {e.Message}", e);
+        }
+    }
+
+    /// <summary>The descriptor to wait on.</summary>
+    public int Descriptor => _socket.Descriptor;
+
+    public IPEndPoint LocalEndPoint => _socket.LocalEndPoint;
+
+    /// <summary>Datagrams lost because the kernel did not take them.</summary>
+    public long DatagramsDropped => _socket.Dropped;
+
+    /// <summary>Handles the datagrams that are there, up to a bound.</summary>
+    public void Receive(IMessageHandler handler)
+    {
+        for (int batch = 0; batch < MaxBatchesPerWake; batch++)
+        {
+            int count = _socket.Receive();
+            for (int i = 0; i < count; i++)
+            {
+                ReadOnlySpan<byte> datagram = _socket.Datagram(i);
+                SourceAddress source = _addresses.Encode(_socket.Source(i));
+                ReadOnlySpan<byte> message = Fragment.Is(datagram) ? _reassembler.Add(datagram, source) : datagram;
+                if (message.Length > 0)
+                {
+                    handler.Receive(message, source);
+                }
+            }
+            if (count < UdpSocket.BatchSize)
+            {
+                return;
+            }
+        }
+    }
+
+    /// <summary>Sends what has been gathered.</summary>
+    public void Flush() => _socket.Flush();
+
+    public void SendToReplica(ReplicaId to, ReadOnlySpan<byte> message)
+    {
+        if (_replicas[to.Value] is { } address)
+        {
+            Send(address, message);
+        }
+    }
+
+    public void MulticastToReplicas(ReadOnlySpan<byte> message)
+    {
+        bool first = true;
+        foreach (SocketAddress? address in _replicas)
+        {
+            if (address is null)
+            {
+                continue;
+            }
+            if (first || message.Length > _config.DatagramBytes)
+            {
+                Send(address, message);
+                first = false;
+            }
+            else
+            {
+                _socket.QueueSame(address);
+            }
+        }
+    }
+
+    public void SendToClient(ClientId to, ReadOnlySpan<byte> message)
+    {
+        int client = _config.ClientIndex(to);
+        if (client >= 0 && _clients[client] is { } address)
+        {
+            Send(address, message);
+        }
+    }
+
+    public void Answer(SourceAddress to, ReadOnlySpan<byte> message)
+    {
+        if (_addresses.Decode(to) is { } address)
+        {
+            Send(address, message);
+        }
+    }
+
+    public void BindClient(ClientId client, SourceAddress address)
+    {
+        int index = _config.ClientIndex(client);
+        if (index >= 0)
+        {
+            _clients[index] = _addresses.Decode(address);
+        }
+    }
+
+    private void Send(SocketAddress to, ReadOnlySpan<byte> message)
+    {
+        if (message.Length <= _config.DatagramBytes)
+        {
+            _socket.Queue(to, default, message);
+            return;
+        }
+        uint number = ++_messageNumber;
+        int step = _config.DatagramBytes - Fragment.HeaderBytes;
+        for (int offset = 0; offset < message.Length; offset += step)
+        {
+            Fragment.WriteHeader(_fragmentHeader, number, message.Length, offset);
+            _socket.Queue(to, _fragmentHeader, message.Slice(offset, Math.Min(step, message.Length - offset)));
+        }
+    }
+
+    public void Dispose() => _socket.Dispose();
+}
+
+/// <summary>
+/// Socket addresses as 64-bit values: an IPv4 address and port as they are; an IPv6 one by its place in a bounded table.
+/// </summary>
+internal sealed class AddressBook
+{
+    private const int MaxV6 = 4096;
+    private const ulong V6Mark = 1UL << 63;
+    private readonly List<SocketAddress> _v6 = [];
+
+    public SourceAddress Encode(ReadOnlySpan<byte> address)
+    {
+        if (address.Length >= 8 && BinaryPrimitives.ReadUInt16LittleEndian(address) == 2)
+        {
+            return new SourceAddress(((ulong)BinaryPrimitives.ReadUInt32BigEndian(address[4..]) << 16)
+                | BinaryPrimitives.ReadUInt16BigEndian(address[2..]));
+        }
+        for (int i = 0; i < _v6.Count; i++)
+        {
+            if (_v6[i].Buffer.Span[.._v6[i].Size].SequenceEqual(address))
+            {
+                return new SourceAddress(V6Mark | (uint)i);
+            }
+        }
+        if (_v6.Count == MaxV6 || address.Length == 0)
+        {
+            return default;
+        }
+        var kept = new SocketAddress(AddressFamily.InterNetworkV6, address.Length);
+        address.CopyTo(kept.Buffer.Span);
+        _v6.Add(kept);
+        return new SourceAddress(V6Mark | (uint)(_v6.Count - 1));
+    }
+
+    public SocketAddress? Decode(SourceAddress source)
+    {
+        if (source.Value == 0)
+        {
+            return null;
+        }
+        if ((source.Value & V6Mark) != 0)
+        {
+            int index = (int)(source.Value & ~V6Mark);
+            return index < _v6.Count ? _v6[index] : null;
+        }
+        uint ip = BinaryPrimitives.ReverseEndianness((uint)(source.Value >> 16));
+        return new IPEndPoint(new IPAddress(ip), (int)(source.Value & 0xffff)).Serialize();
+    }
+}
