@@ -23,6 +23,7 @@ public sealed class BftClient
 
     private readonly ClusterConfig _config;
     private readonly int _n;
+    private readonly bool _unreplicated;
     private readonly INetwork _network;
     private readonly IKeyExchange _exchange;
     private readonly IEntropy _entropy;
@@ -47,6 +48,7 @@ public sealed class BftClient
         Id = id;
         (_config, _network, _entropy, _exchange, _handler) = (config, network, entropy, exchange, handler);
         _n = config.N;
+        _unreplicated = config.Mode == ClusterMode.NoRep;
         _toReplica = new MacKey?[_n];
         _fromReplica = new MacKey?[_n];
         _views = new View[_n];
@@ -82,6 +84,10 @@ public sealed class BftClient
         get
         {
             long next = long.MaxValue;
+            if (_free.Count == _slots.Length)
+            {
+                return next;
+            }
             foreach (ClientSlot slot in _slots)
             {
                 next = slot.Busy && slot.DeadlineMicros < next ? slot.DeadlineMicros : next;
@@ -134,12 +140,16 @@ public sealed class BftClient
         ushort replier = (ushort)(_nextReplier++ % _n);
         Span<byte> buffer = slot.RequestBuffer(Request.SizeFor(operation.Length, _n));
         slot.RequestBytes = Request.Write(buffer, _n, Id, index, slot.ReadOnly, _session, slot.Timestamp, replier,
-            RequestFlags.None, operation);
+            RequestFlags.None, operation, withDigest: !_unreplicated);
         Authenticate(slot);
     }
 
     private void Authenticate(ClientSlot slot)
     {
+        if (_unreplicated)
+        {
+            return;
+        }
         Span<byte> message = slot.Message;
         int start = message.Length - (_n * MessageHeader.TagBytes);
         for (int i = 0; i < _n; i++)
@@ -197,6 +207,10 @@ public sealed class BftClient
     public void Tick(Instant now)
     {
         _now = now;
+        if (_free.Count == _slots.Length)
+        {
+            return;
+        }
         foreach (ClientSlot slot in _slots)
         {
             if (slot.Busy && now.MonotonicMicros >= slot.DeadlineMicros)
@@ -265,11 +279,11 @@ public sealed class BftClient
         ClientSlot slot = _slots[reply.Slot];
         if (!slot.Busy || reply.Session != _session || reply.Timestamp != slot.Timestamp
             || (reply.Flags & ReplyFlags.Stale) != 0
-            || !_fromReplica[reply.Replica.Value]!.Verify(reply.Header, reply.Mac))
+            || (!_unreplicated && !_fromReplica[reply.Replica.Value]!.Verify(reply.Header, reply.Mac)))
         {
             return;
         }
-        if (reply.HasResult && !slot.HasResult(reply.Digest) && !ResultIsRight(reply))
+        if (!_unreplicated && reply.HasResult && !slot.HasResult(reply.Digest) && !ResultIsRight(reply))
         {
             return;
         }

@@ -69,8 +69,9 @@ public readonly ref struct Request
     }
 
     /// <summary>Writes everything but the authenticator; returns the total size.</summary>
+    /// <param name="withDigest">False only for NO-REP, which checks none.</param>
     public static int Write(Span<byte> buffer, int n, ClientId client, int slot, bool readOnly, ulong session,
-        ulong timestamp, ushort replier, RequestFlags flags, ReadOnlySpan<byte> operation)
+        ulong timestamp, ushort replier, RequestFlags flags, ReadOnlySpan<byte> operation, bool withDigest = true)
     {
         int size = SizeFor(operation.Length, n);
         Span<byte> m = buffer[..size];
@@ -83,7 +84,10 @@ public readonly ref struct Request
         U64(m, 64, timestamp);
         U64(m, 72, (uint)operation.Length);
         operation.CopyTo(m[HeaderBytes..]);
-        SHA256.HashData(m[DigestedFrom..(HeaderBytes + operation.Length)], m[DigestAt..]);
+        if (withDigest)
+        {
+            SHA256.HashData(m[DigestedFrom..(HeaderBytes + operation.Length)], m[DigestAt..]);
+        }
         return size;
     }
 

@@ -10,7 +10,7 @@ namespace BfsCore.Replication;
 /// <see cref="NextDeadlineMicros"/> passes; everything leaves through the ports. Handlers go parse, authenticate, check
 /// relevance, act: nothing changes before the last step.
 /// </summary>
-public sealed partial class Replica
+public sealed partial class Replica : IServerEngine
 {
     private readonly ClusterConfig _config;
     private readonly int _n;
