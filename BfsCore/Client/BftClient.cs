@@ -168,8 +168,7 @@ public sealed class BftClient
         slot.SentMicros = _now.MonotonicMicros;
         slot.Attempts = retransmission ? slot.Attempts + 1 : 0;
         slot.DeadlineMicros = _now.MonotonicMicros + estimate.TimeoutMicros(slot.Attempts, Jitter());
-        bool large = slot.RequestBytes - Request.SizeFor(0, _n) > _config.InlineThresholdBytes;
-        if (retransmission || slot.ReadOnly || large)
+        if (retransmission || slot.ReadOnly || IsLarge(slot))
         {
             _network.MulticastToReplicas(slot.Message);
         }
@@ -178,6 +177,8 @@ public sealed class BftClient
             _network.SendToReplica(View.Primary(_n), slot.Message);
         }
     }
+
+    private bool IsLarge(ClientSlot slot) => slot.RequestBytes - Request.SizeFor(0, _n) > _config.InlineThresholdBytes;
 
     private byte Jitter()
     {
@@ -247,12 +248,12 @@ public sealed class BftClient
     }
 
     /// <summary>
-    /// A replica has no key of ours, or an old one: send NEW-KEY again, and what is under way after it. The request for it
-    /// is not authentic, so answers are limited in rate.
+    /// A replica has no key of ours, or an old one: send NEW-KEY again, and small requests that are under way after it (large
+    /// ones wait for their timer). The request for it is not authentic, so answers are limited in rate and size.
     /// </summary>
     private void OnKeyRequest(ReadOnlySpan<byte> message)
     {
-        if (!KeyRequest.TryParse(message, _n, out KeyRequest request) || request.Principal >= _n
+        if (!KeyRequest.TryParse(message, out KeyRequest request) || request.Principal >= _n
             || _now.MonotonicMicros - _lastKeySentMicros[request.Principal] < KeyAnswerIntervalMicros)
         {
             return;
@@ -262,7 +263,7 @@ public sealed class BftClient
         _network.SendToReplica(replica, _newKey);
         foreach (ClientSlot slot in _slots)
         {
-            if (slot.Busy)
+            if (slot.Busy && !IsLarge(slot))
             {
                 _network.SendToReplica(replica, slot.Message);
             }

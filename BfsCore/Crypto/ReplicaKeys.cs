@@ -199,7 +199,7 @@ public sealed class ReplicaKeys
         {
             if (j != _self.Value && _toReplica[j] is null && Due(_lastRequestMicros, j, nowMicros))
             {
-                int size = KeyRequest.Write(_scratch, _config.N, _self.Value, _lastCounter[j]);
+                int size = KeyRequest.Write(_scratch, _self.Value, _lastCounter[j]);
                 _network.SendToReplica(new ReplicaId(j), _scratch.AsSpan(0, size));
             }
         }
@@ -207,7 +207,7 @@ public sealed class ReplicaKeys
 
     private void SendKeyRequest(int index, SourceAddress source)
     {
-        int size = KeyRequest.Write(_scratch, _config.N, _self.Value, _lastCounter[index]);
+        int size = KeyRequest.Write(_scratch, _self.Value, _lastCounter[index]);
         _network.Answer(source, _scratch.AsSpan(0, size));
     }
 

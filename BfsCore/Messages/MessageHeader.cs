@@ -3,8 +3,8 @@ using System.Buffers.Binary;
 namespace BfsCore.Messages;
 
 /// <summary>
-/// What kind of message follows (§6.1). Frozen numbers; below 0x7f00, where the transport'"'"'s own begin.
-/// Tags without a type yet are reserved for the rest of the thesis'"'"'s messages.
+/// What kind of message follows (§6.1). Frozen numbers; below 0x7f00, where the transport's own begin.
+/// Tags without a type yet are reserved for the rest of the thesis's messages.
 /// </summary>
 public enum MessageTag : ushort
 {
@@ -26,7 +26,7 @@ public enum MessageTag : ushort
     QueryStable = 16,
     ReplyStable = 17,
 
-    /// <summary>"I have no key to authenticate messages to you": asks for the receiver'"'"'s last NEW-KEY.</summary>
+    /// <summary>"I have no key to authenticate messages to you": asks for the receiver's last NEW-KEY.</summary>
     KeyRequest = 18,
 }
 

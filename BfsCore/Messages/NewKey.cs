@@ -7,7 +7,7 @@ namespace BfsCore.Messages;
 /// wrapped so that only that replica can read its own. Signed; the counter only grows.
 ///
 ///      0 tag, flags, size   8 principal u32 (replica or client), zero u32
-///     16 counter u64       24 session u64 (the counter of the principal'"'"'s first NEW-KEY since it started)
+///     16 counter u64       24 session u64 (the counter of the principal's first NEW-KEY since it started)
 ///     32 ephemeral public key (65 bytes, uncompressed P-256 point, 7 zero bytes)
 ///    104 per replica 32 bytes: encrypted key (16) and its AES-GCM tag (16); then the signature (64)
 /// </summary>
@@ -22,7 +22,7 @@ public readonly ref struct NewKey
 
     private NewKey(ReadOnlySpan<byte> message) => Message = message;
 
-    /// <summary>A replica'"'"'s index or a client'"'"'s identifier.</summary>
+    /// <summary>A replica's index or a client's identifier.</summary>
     public int Principal => (int)U32(Message, 8);
     public ulong Counter => U64(Message, 16);
     public ulong Session => U64(Message, 24);
@@ -65,13 +65,14 @@ public readonly ref struct NewKey
 /// KEY-REQUEST: the sender could not authenticate a message, or has no key for messages to the receiver, and asks for
 /// its last NEW-KEY. Not authenticated itself: the answer is rate-limited.
 ///
-///      0 tag, flags, size   8 principal u32, zero u32   16 last counter accepted from the receiver u64   24 zeros
+///      0 tag, flags, size   8 principal u32, zero u32   16 last counter accepted from the receiver u64
 ///
-/// It is padded to the size of the answer, so that nobody can amplify traffic with it (pitfall 2).
+/// Shorter than any message that it can be an answer to (pitfall 2). Answers to it go to the address in the cluster file,
+/// at a limited rate, never to where it came from.
 /// </summary>
 public readonly ref struct KeyRequest
 {
-    private const int FixedBytes = 24;
+    public const int SizeBytes = 24;
 
     public readonly ReadOnlySpan<byte> Message;
 
@@ -79,15 +80,13 @@ public readonly ref struct KeyRequest
 
     public int Principal => (int)U32(Message, 8);
 
-    /// <summary>What the sender of this message last accepted: the receiver'"'"'s next counter must be above it (pitfall 4).</summary>
+    /// <summary>What the sender of this message last accepted: the receiver's next counter must be above it (pitfall 4).</summary>
     public ulong LastCounter => U64(Message, 16);
 
-    public static int SizeFor(int n) => NewKey.SizeFor(n);
-
-    public static bool TryParse(ReadOnlySpan<byte> message, int n, out KeyRequest request)
+    public static bool TryParse(ReadOnlySpan<byte> message, out KeyRequest request)
     {
         request = default;
-        if (!Is(message, MessageTag.KeyRequest, FixedBytes) || message.Length != SizeFor(n) || U32(message, 8) > int.MaxValue
+        if (!Is(message, MessageTag.KeyRequest, SizeBytes) || message.Length != SizeBytes || U32(message, 8) > int.MaxValue
             || U32(message, 12) != 0)
         {
             return false;
@@ -97,13 +96,12 @@ public readonly ref struct KeyRequest
     }
 
     /// <summary>Writes the message; returns its size.</summary>
-    public static int Write(Span<byte> buffer, int n, int principal, ulong lastCounter)
+    public static int Write(Span<byte> buffer, int principal, ulong lastCounter)
     {
-        int size = SizeFor(n);
-        buffer[..size].Clear();
-        MessageHeader.Write(buffer, MessageTag.KeyRequest, 0, size);
+        buffer[..SizeBytes].Clear();
+        MessageHeader.Write(buffer, MessageTag.KeyRequest, 0, SizeBytes);
         U32(buffer, 8, (uint)principal);
         U64(buffer, 16, lastCounter);
-        return size;
+        return SizeBytes;
     }
 }

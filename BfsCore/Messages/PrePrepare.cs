@@ -11,7 +11,7 @@ namespace BfsCore.Messages;
 ///     72 payload, then n tags
 ///
 /// The payload is one entry per request: u32 length and that many bytes of REQUEST when it is inlined, or u32 zero and
-/// client u32, slot u16, zero u16, digest (32) when the client sent it to all replicas itself. The batch'"'"'s digest covers
+/// client u32, slot u16, zero u16, digest (32) when the client sent it to all replicas itself. The batch's digest covers
 /// time and request digests only, so it is the same whichever of them are inlined and in whatever view.
 /// The null batch (§2.3.5) has no request, time zero and the zero digest.
 /// </summary>
@@ -71,7 +71,7 @@ public readonly ref struct PrePrepare
         return size;
     }
 
-    /// <summary>Appends an inlined request; returns the payload'"'"'s new length.</summary>
+    /// <summary>Appends an inlined request; returns the payload's new length.</summary>
     public static int AppendInline(Span<byte> payload, int at, ReadOnlySpan<byte> request)
     {
         U32(payload, at, (uint)request.Length);
@@ -79,7 +79,7 @@ public readonly ref struct PrePrepare
         return at + 4 + request.Length;
     }
 
-    /// <summary>Appends a request that travels separately; returns the payload'"'"'s new length.</summary>
+    /// <summary>Appends a request that travels separately; returns the payload's new length.</summary>
     public static int AppendSeparate(Span<byte> payload, int at, ClientId client, int slot, in Digest digest)
     {
         U32(payload, at, 0);
@@ -108,7 +108,7 @@ public readonly ref struct PrePrepare
             _left = count;
         }
 
-        /// <summary>The inlined request'"'"'s place in the payload; zero length when it travels separately.</summary>
+        /// <summary>The inlined request's place in the payload; zero length when it travels separately.</summary>
         public int InlineOffset { get; private set; }
         public int InlineBytes { get; private set; }
         public ClientId Client { get; private set; }
@@ -161,7 +161,7 @@ public readonly ref struct PrePrepare
     }
 
     /// <summary>
-    /// The digest of a batch: SHA-256 over proposed time (i64), count (u32) and the requests'"'"' digests in order. The scratch
+    /// The digest of a batch: SHA-256 over proposed time (i64), count (u32) and the requests' digests in order. The scratch
     /// must hold 12 + 32 × count bytes; digests start at 12.
     /// </summary>
     public static Digest BatchDigest(long timeNanos, int count, Span<byte> scratch)

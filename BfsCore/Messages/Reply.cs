@@ -14,7 +14,7 @@ public enum ReplyFlags : ushort
     DigestOnly = 2,
 
     /// <summary>
-    /// The request'"'"'s timestamp is below the slot'"'"'s last one: the reply carries that last session and timestamp instead of
+    /// The request's timestamp is below the slot's last one: the reply carries that last session and timestamp instead of
     /// a result (pitfall 4).
     /// </summary>
     Stale = 4,

@@ -169,7 +169,7 @@ public sealed partial class Replica : IServerEngine
 
     private void OnKeyRequest(ReadOnlySpan<byte> message, SourceAddress source)
     {
-        if (!KeyRequest.TryParse(message, _n, out KeyRequest request))
+        if (!KeyRequest.TryParse(message, out KeyRequest request))
         {
             Drop(DropReason.Malformed);
             return;

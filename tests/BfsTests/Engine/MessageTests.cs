@@ -61,7 +61,7 @@ public sealed class MessageTests
         { "checkpoint", Written(Checkpoint.SizeFor(N), b => Checkpoint.Write(b, N, new SeqNum(128), D, new ReplicaId(1))), "b44695534810144a" },
         { "status", NewStatus(), "6d63a56d0f5824ec" },
         { "new-key", Written(NewKey.SizeFor(N), b => NewKey.WriteHeader(b, N, 1024, 12, 11, new byte[65])), "2fb18f0195ad2e43" },
-        { "key-request", Written(KeyRequest.SizeFor(N), b => KeyRequest.Write(b, N, 2, 99)), "64dd2d435dd97d0e" },
+        { "key-request", Written(KeyRequest.SizeBytes, b => KeyRequest.Write(b, 2, 99)), "c4b088a47f22be3a" },
     };
 
     [Theory]
@@ -173,6 +173,6 @@ public sealed class MessageTests
             Assert.Equal(8 * N, status.Authenticator.Length);
         }
         Assert.True(!NewKey.TryParse(message, N, out NewKey newKey) || newKey.WrappedKey(new ReplicaId(3)).Length == 32);
-        Assert.True(!KeyRequest.TryParse(message, N, out KeyRequest keyRequest) || keyRequest.Principal >= 0);
+        Assert.True(!KeyRequest.TryParse(message, out KeyRequest keyRequest) || keyRequest.Principal >= 0);
     }
 }
