@@ -248,6 +248,10 @@ public sealed partial class Replica
                 item.Authentic |= authentic;
                 if (!item.Present)
                 {
+                    // The digest says whose request it is. What the pre-prepare says beside it is under no digest: a faulty
+                    // primary may tell every backup something else.
+                    item.ClientIndex = client;
+                    item.Slot = request.Slot;
                     item.Body = _pool.Keep(request, client, authentic);
                 }
             }

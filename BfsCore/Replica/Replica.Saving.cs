@@ -121,6 +121,8 @@ public sealed partial class Replica
             if (item.InlineBytes == 0)
             {
                 BfsAssert.That(Request.TryParse(TakeBlock(ref body), _n, out Request request));
+                item.ClientIndex = _config.ClientIndex(request.Client);
+                item.Slot = request.Slot;
                 item.Body = _pool.Keep(request, item.ClientIndex, authentic: true);
             }
         }
