@@ -1,0 +1,123 @@
+using BfsCore;
+using BfsCore.Replication;
+
+namespace BfsSim.Checkers;
+
+/// <summary>
+/// Safety among correct replicas (§2.2), checked at every execution: batches at one number are the same, tentative ones
+/// within a view; each replica executes and commits number after number, unless it fetched a state; checkpoints of committed states are
+/// equal. Does not check what batches contain; the clients' histories do.
+/// </summary>
+public sealed class AgreementChecker : IReplicaObserver
+{
+    private readonly int _checkpointPeriod;
+    private readonly bool[] _faulty;
+    private readonly SeqNum[] _executed;
+    private readonly SeqNum[] _committed;
+    private readonly SeqNum[] _stable;
+    private readonly Dictionary<SeqNum, Digest> _batches = [];
+    private readonly Dictionary<(View, SeqNum), Digest> _tentative = [];
+    private readonly Dictionary<SeqNum, Digest> _checkpoints = [];
+    private readonly Dictionary<SeqNum, Digest>[] _ownCheckpoints;
+
+    public AgreementChecker(int replicas, int checkpointPeriod)
+    {
+        _checkpointPeriod = checkpointPeriod;
+        _faulty = new bool[replicas];
+        _executed = new SeqNum[replicas];
+        _committed = new SeqNum[replicas];
+        _stable = new SeqNum[replicas];
+        _ownCheckpoints = new Dictionary<SeqNum, Digest>[replicas];
+        for (int i = 0; i < replicas; i++)
+        {
+            _ownCheckpoints[i] = [];
+        }
+    }
+
+    /// <summary>Batches executed before they had committed.</summary>
+    public long TentativeExecutions { get; private set; }
+
+    /// <summary>States that replicas fetched from others and went on from.</summary>
+    public long StateTransfers { get; private set; }
+
+    /// <summary>The highest stable checkpoint of any correct replica.</summary>
+    public SeqNum HighestStable { get; private set; }
+
+    /// <summary>Nothing that this replica does counts any more.</summary>
+    public void MarkFaulty(ReplicaId replica) => _faulty[replica.Value] = true;
+
+    public bool IsFaulty(ReplicaId replica) => _faulty[replica.Value];
+
+    public void OnExecuted(ReplicaId replica, View view, SeqNum seq, Digest batch, bool tentative)
+    {
+        if (_faulty[replica.Value])
+        {
+            return;
+        }
+        // Number after number; lower again only after a rollback of what had not committed (§5.1.2).
+        SimulationException.Require(seq > _committed[replica.Value] && seq <= _executed[replica.Value].Next,
+            $"{replica} executed {seq} after {_executed[replica.Value]}, committed {_committed[replica.Value]}");
+        _executed[replica.Value] = seq;
+        if (tentative)
+        {
+            TentativeExecutions++;
+            Agree(_tentative, (view, seq), batch, replica, "tentatively executed batch");
+        }
+        else
+        {
+            Agree(_batches, seq, batch, replica, "executed batch");
+        }
+    }
+
+    public void OnCommitted(ReplicaId replica, SeqNum seq, Digest batch)
+    {
+        if (_faulty[replica.Value])
+        {
+            return;
+        }
+        SimulationException.Require(seq == _committed[replica.Value].Next && seq <= _executed[replica.Value],
+            $"{replica} committed {seq} after {_committed[replica.Value]}, executed {_executed[replica.Value]}");
+        _committed[replica.Value] = seq;
+        Agree(_batches, seq, batch, replica, "committed batch");
+        if (seq.Value % _checkpointPeriod == 0)
+        {
+            SimulationException.Require(_ownCheckpoints[replica.Value].TryGetValue(seq, out Digest own),
+                $"{replica} took no checkpoint at {seq}");
+            Agree(_checkpoints, seq, own, replica, "checkpoint");
+        }
+    }
+
+    public void OnCheckpoint(ReplicaId replica, SeqNum seq, Digest state, bool stable)
+    {
+        if (_faulty[replica.Value])
+        {
+            return;
+        }
+        if (!stable)
+        {
+            // Of a tentative state perhaps: counts once the batch commits.
+            _ownCheckpoints[replica.Value][seq] = state;
+            return;
+        }
+        SimulationException.Require(seq > _stable[replica.Value], $"{replica} made {seq} stable after {_stable[replica.Value]}");
+        _stable[replica.Value] = seq;
+        if (seq > _committed[replica.Value])
+        {
+            // Fetched, not executed (§5.3.2).
+            StateTransfers++;
+            _executed[replica.Value] = _committed[replica.Value] = seq;
+        }
+        HighestStable = seq > HighestStable ? seq : HighestStable;
+        Agree(_checkpoints, seq, state, replica, "stable checkpoint");
+    }
+
+    private static void Agree<TKey>(Dictionary<TKey, Digest> known, TKey key, Digest digest, ReplicaId replica, string what)
+        where TKey : notnull
+    {
+        if (!known.TryAdd(key, digest))
+        {
+            SimulationException.Require(known[key] == digest,
+                $"{what} {key} of {replica} is {digest}, another correct replica has {known[key]}");
+        }
+    }
+}

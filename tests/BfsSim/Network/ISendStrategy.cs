@@ -1,0 +1,21 @@
+namespace BfsSim.Network;
+
+/// <summary>
+/// How a faulty node treats what the engine in it sends, for each destination on its own: pass it on, change it, drop it,
+/// send several. The engine itself stays as compiled.
+/// </summary>
+public interface ISendStrategy
+{
+    /// <param name="to">The destination's address.</param>
+    /// <param name="message">Shared with other destinations: copy it to change it.</param>
+    /// <param name="send">Sends a message to that destination; may be called any number of times.</param>
+    void Send(int to, byte[] message, Action<byte[]> send);
+}
+
+/// <summary>Says nothing.</summary>
+public sealed class Mute : ISendStrategy
+{
+    public void Send(int to, byte[] message, Action<byte[]> send)
+    {
+    }
+}

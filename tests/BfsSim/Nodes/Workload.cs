@@ -1,0 +1,39 @@
+using System.Text;
+
+namespace BfsSim.Nodes;
+
+/// <summary>Operations of the key-value service, drawn from a seed. Every value is written once, so results tell much.</summary>
+public sealed class Workload(SimOptions options, SimRandom random)
+{
+    private const int LargestOperationBytes = 60_000;
+
+    private int _values;
+
+    /// <summary>How many more operations all clients together invoke.</summary>
+    public int Remaining { get; set; } = options.Operations;
+
+    /// <returns>The operation, and whether the client asks for the read-only optimisation.</returns>
+    public (byte[] Operation, bool ReadOnly) Next()
+    {
+        Remaining--;
+        byte[] key = Encoding.ASCII.GetBytes($"key{random.Below(options.Keys)}");
+        if (random.PerMille(options.ReadsPerMille))
+        {
+            return ([(byte)'g', (byte)key.Length, .. key], !random.PerMille(200));
+        }
+        byte kind = random.Choose((byte)'p', (byte)'p', (byte)'a');
+        byte[] value = Encoding.ASCII.GetBytes($"<{_values++}>".PadRight(ValueBytes(), '.'));
+        // Sometimes a write that claims to be read-only: it must be ordered all the same.
+        return ([kind, (byte)key.Length, .. key, .. value], random.PerMille(10));
+    }
+
+    private int ValueBytes()
+    {
+        if (!random.PerMille(options.LargeValuesPerMille))
+        {
+            return random.Below(40);
+        }
+        // The last kind is more than the service takes: refused, but carried.
+        return random.Choose(random.Below(400), random.Below(4000), random.Below(LargestOperationBytes));
+    }
+}

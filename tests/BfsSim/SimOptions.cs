@@ -1,0 +1,84 @@
+namespace BfsSim;
+
+/// <summary>Everything that a seed decides before the first event. Times are microseconds of virtual time.</summary>
+public sealed record SimOptions
+{
+    public required int Replicas { get; init; }
+    public required int Clients { get; init; }
+    public required int SlotsPerClient { get; init; }
+    public required int CheckpointPeriod { get; init; }
+    public required int LogSize { get; init; }
+    public required int WindowSize { get; init; }
+    public required int MaxBatchRequests { get; init; }
+    public required int InlineThresholdBytes { get; init; }
+    public required int DigestReplyThresholdBytes { get; init; }
+    public required bool TentativeExecution { get; init; }
+    public required bool ReadOnlyOptimization { get; init; }
+
+    /// <summary>Operations of all clients together.</summary>
+    public required int Operations { get; init; }
+    public required int Keys { get; init; }
+    public required int ReadsPerMille { get; init; }
+    public required int LargeValuesPerMille { get; init; }
+    public required int LongestThinkMicros { get; init; }
+
+    public required int LossPerMille { get; init; }
+    public required int DuplicationPerMille { get; init; }
+
+    /// <summary>A flipped bit somewhere in the message.</summary>
+    public required int CorruptionPerMille { get; init; }
+    public required int ShortestDelayMicros { get; init; }
+    public required int DelaySpreadMicros { get; init; }
+
+    /// <summary>Messages that take twenty times as long.</summary>
+    public required int StragglersPerMille { get; init; }
+
+    /// <summary>How far wall clocks are apart from true time at most, milliseconds.</summary>
+    public required int ClockSkewMillis { get; init; }
+
+    /// <summary>Replicas that stop for good at some time; at most f.</summary>
+    public required int Crashes { get; init; }
+
+    /// <summary>Times when one replica is cut off from everything for a while.</summary>
+    public required int Outages { get; init; }
+
+    /// <summary>From here on the network is perfect, and what is outstanding must complete.</summary>
+    public required long HealMicros { get; init; }
+
+    /// <summary>The whole cluster of a seed.</summary>
+    public static SimOptions Draw(SimRandom random)
+    {
+        int replicas = random.Choose(4, 4, 4, 7);
+        int period = random.Choose(2, 4, 8, 16, 32);
+        bool calm = random.PerMille(250);
+        return new SimOptions
+        {
+            Replicas = replicas,
+            Clients = random.Between(1, 5),
+            SlotsPerClient = random.Choose(1, 2, 4, 8),
+            CheckpointPeriod = period,
+            LogSize = period * random.Between(2, 4),
+            WindowSize = random.Between(1, Math.Min(8, period)),
+            MaxBatchRequests = random.Choose(1, 4, 64),
+            InlineThresholdBytes = random.Choose(0, 255, 255, 2000),
+            DigestReplyThresholdBytes = random.Choose(0, 32, 32, 1000),
+            TentativeExecution = !random.PerMille(250),
+            ReadOnlyOptimization = !random.PerMille(250),
+            Operations = random.Between(50, 400),
+            Keys = random.Between(1, 8),
+            ReadsPerMille = random.Choose(0, 300, 700),
+            LargeValuesPerMille = random.Choose(0, 100, 300),
+            LongestThinkMicros = random.Choose(1, 2_000, 50_000),
+            LossPerMille = calm ? 0 : random.Choose(0, 5, 50, 150, 300),
+            DuplicationPerMille = calm ? 0 : random.Choose(0, 20, 200),
+            CorruptionPerMille = calm ? 0 : random.Choose(0, 0, 10, 50),
+            ShortestDelayMicros = random.Choose(20, 200, 5_000),
+            DelaySpreadMicros = random.Choose(1, 200, 5_000, 40_000),
+            StragglersPerMille = calm ? 0 : random.Choose(0, 10, 50),
+            ClockSkewMillis = random.Choose(0, 5, 2_000),
+            Crashes = random.PerMille(400) ? random.Between(1, (replicas - 1) / 3) : 0,
+            Outages = calm ? 0 : random.Choose(0, 0, 1, 3, 6),
+            HealMicros = random.Between(2, 20) * 1_000_000L,
+        };
+    }
+}

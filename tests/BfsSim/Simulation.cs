@@ -1,0 +1,291 @@
+using BfsCore;
+using BfsCore.Replication;
+using BfsSim.Checkers;
+using BfsSim.Network;
+using BfsSim.Nodes;
+using BfsSim.Services;
+
+namespace BfsSim;
+
+/// <summary>
+/// A whole cluster with its clients in one process, in virtual time, from one seed. Safety is checked at every step; after
+/// the network heals, everything outstanding must complete and the replicas must agree. Then the clients' histories must
+/// be linearizable.
+/// </summary>
+public sealed class Simulation : IDisposable
+{
+    /// <summary>Virtual time that completing everything may take once the network is perfect.</summary>
+    private const long CompletionMicros = 30_000_000;
+
+    /// <summary>Events in a whole run: far above what any seed needs, far below for ever.</summary>
+    private const long MaxEvents = 20_000_000;
+
+    /// <summary>Checkpoints that a replica may keep for others that fetch them.</summary>
+    private const int MaxPinnedCheckpoints = 16;
+
+    private readonly EventQueue _events = new();
+    private readonly TraceHash _trace = new();
+    private readonly VirtualNetwork _network;
+    private readonly SimNode[] _nodes;
+    private readonly ReplicaNode[] _replicas;
+    private readonly ClientNode[] _clients;
+    private readonly Workload _workload;
+    private readonly SimRandom _faults;
+
+    /// <param name="service">The service of each replica; by default the key-value map.</param>
+    /// <param name="adjust">Changes what the seed decided.</param>
+    public Simulation(long seed, Func<int, IService>? service = null, Func<SimOptions, SimOptions>? adjust = null)
+    {
+        Seed = seed;
+        var random = new SimRandom((ulong)seed);
+        Options = SimOptions.Draw(random.Fork());
+        Options = adjust?.Invoke(Options) ?? Options;
+        Config = BuildConfig(Options);
+        SimulationException.Require(Config.FirstProblem() is null, Config.FirstProblem() ?? "");
+        _network = new VirtualNetwork(Options, random.Fork(), _events);
+        _faults = random.Fork();
+        _workload = new Workload(Options, random.Fork());
+        Agreement = new AgreementChecker(Options.Replicas, Options.CheckpointPeriod);
+        ulong secret = random.NextUInt64();
+        _replicas = new ReplicaNode[Options.Replicas];
+        for (int i = 0; i < _replicas.Length; i++)
+        {
+            _replicas[i] = new ReplicaNode(i, Config, _events, random.Fork(), Options.ClockSkewMillis, _network,
+                new SimKeyExchange(Config.N, secret), service?.Invoke(i) ?? new KeyValueService(), Agreement);
+        }
+        _clients = new ClientNode[Options.Clients];
+        for (int i = 0; i < _clients.Length; i++)
+        {
+            _clients[i] = new ClientNode(Config.N + i, Config.Clients[i].Id, Config, Options, _events, random.Fork(), _network,
+                new SimKeyExchange(Config.N, secret), _workload, History);
+        }
+        _nodes = [.. _replicas, .. _clients];
+    }
+
+    public long Seed { get; }
+    public SimOptions Options { get; }
+    public ClusterConfig Config { get; }
+    public AgreementChecker Agreement { get; }
+    public History History { get; } = new();
+    public IReadOnlyList<ReplicaNode> Replicas => _replicas;
+    public IReadOnlyList<ClientNode> Clients => _clients;
+    public VirtualNetwork Network => _network;
+
+    /// <summary>Told about every delivery, for debugging; null when nobody looks.</summary>
+    public Action<string>? Trace { get; set; }
+
+    /// <summary>Makes a replica faulty in what it sends; it no longer counts as correct.</summary>
+    public void MakeFaulty(int replica, ISendStrategy strategy)
+    {
+        _network.SetStrategy(replica, strategy);
+        Agreement.MarkFaulty(new ReplicaId(replica));
+    }
+
+    /// <summary>The whole run. Throws <see cref="SimulationException"/> for what must not happen.</summary>
+    public SimResult Run()
+    {
+        PlanFaults();
+        foreach (ReplicaNode replica in _replicas)
+        {
+            replica.Start();
+        }
+        foreach (ClientNode client in _clients)
+        {
+            client.Start();
+        }
+        RunUntil(Options.HealMicros, () => _workload.Remaining <= 0 && AllCompleted);
+        _network.Healed = true;
+        _workload.Remaining = 0;
+        long healed = _events.NowMicros;
+        RunUntil(healed + CompletionMicros, () => AllCompleted && AllConverged);
+        CheckLiveness();
+        CheckStates();
+        CheckBounds();
+        string? violation = new LinearizabilityChecker(new KeyValueModel()).FirstViolation(History.Entries);
+        SimulationException.Require(violation is null, $"the history of \"{violation}\" is not linearizable");
+        return Summarise(healed);
+    }
+
+    public void Dispose()
+    {
+        foreach (ReplicaNode replica in _replicas)
+        {
+            replica.Dispose();
+        }
+    }
+
+    private static ClusterConfig BuildConfig(SimOptions options) => new()
+    {
+        Replicas = [.. Enumerable.Range(0, options.Replicas).Select(i =>
+            new ReplicaInfo(new ReplicaId(i), "simulated", i, ReadOnlyMemory<byte>.Empty))],
+        Clients = [.. Enumerable.Range(0, options.Clients).Select(i => new ClientInfo(
+            new ClientId(Limits.FirstClientId + i), $"client{i}", ReadOnlyMemory<byte>.Empty, false, []))],
+        CheckpointPeriod = options.CheckpointPeriod,
+        LogSize = options.LogSize,
+        WindowSize = options.WindowSize,
+        MaxBatchRequests = options.MaxBatchRequests,
+        InlineThresholdBytes = options.InlineThresholdBytes,
+        DigestReplyThresholdBytes = options.DigestReplyThresholdBytes,
+        TentativeExecution = options.TentativeExecution,
+        ReadOnlyOptimization = options.ReadOnlyOptimization,
+        SlotsPerClient = options.SlotsPerClient,
+        ServiceStateBytes = 1 << 20,
+    };
+
+    /// <summary>The primary of view 0 may be cut off but does not crash while there are no view changes.</summary>
+    private void PlanFaults()
+    {
+        var candidates = Enumerable.Range(1, Options.Replicas - 1).ToList();
+        for (int i = 0; i < Options.Crashes; i++)
+        {
+            int replica = candidates[_faults.Below(candidates.Count)];
+            candidates.Remove(replica);
+            Agreement.MarkFaulty(new ReplicaId(replica));
+            bool mute = _faults.PerMille(500);
+            _events.After(_faults.Below(Options.HealMicros), () =>
+            {
+                if (mute)
+                {
+                    _network.SetStrategy(replica, new Mute());
+                }
+                else
+                {
+                    _replicas[replica].Crash();
+                }
+            });
+        }
+        for (int i = 0; i < Options.Outages; i++)
+        {
+            int replica = _faults.Below(Options.Replicas);
+            long start = _faults.Below(Options.HealMicros);
+            long length = Math.Min(_faults.Below(3_000_000), Options.HealMicros - start);
+            _events.After(start, () => _network.CutOff(replica));
+            _events.After(start + length, () => _network.Reconnect(replica));
+        }
+    }
+
+    private bool AllCompleted => Array.TrueForAll(_clients, c => c.Outstanding == 0);
+
+    /// <summary>All correct replicas have executed the same and know that it has committed.</summary>
+    private bool AllConverged
+    {
+        get
+        {
+            SeqNum? common = null;
+            foreach (ReplicaNode node in _replicas)
+            {
+                if (!IsCorrect(node))
+                {
+                    continue;
+                }
+                Replica replica = node.Replica;
+                common ??= replica.LastCommitted;
+                if (replica.LastCommitted != common || replica.LastExecuted != common
+                    || replica.StableCheckpoint != LastCheckpointBefore(replica.LastCommitted))
+                {
+                    return false;
+                }
+            }
+            return true;
+        }
+    }
+
+    private SeqNum LastCheckpointBefore(SeqNum seq) => new(seq.Value / Options.CheckpointPeriod * Options.CheckpointPeriod);
+
+    private bool IsCorrect(ReplicaNode node) => !Agreement.IsFaulty(new ReplicaId(node.Address));
+
+    private void RunUntil(long endMicros, Func<bool> done)
+    {
+        while (!done() && _events.TryNext(endMicros, out SimEvent next))
+        {
+            SimulationException.Require(_events.Happened < MaxEvents, "the run does not come to an end");
+            _trace.Add(_events.NowMicros);
+            if (next.Action is { } action)
+            {
+                action();
+            }
+            else if (_network.Arrives(next.From, next.To))
+            {
+                _trace.Add(next.From);
+                _trace.Add(next.To);
+                _trace.Add(next.Message);
+                Trace?.Invoke($"{_events.NowMicros,10} {next.From,2} > {next.To,-2} {TraceText.Describe(next.Message!)}");
+                _nodes[next.To].Deliver(next.From, next.Message!);
+            }
+        }
+    }
+
+    private void CheckLiveness()
+    {
+        int outstanding = _clients.Sum(c => c.Outstanding);
+        SimulationException.Require(outstanding == 0,
+            $"{outstanding} operations did not complete within {CompletionMicros / 1_000_000} s after the network healed: {Standing()}");
+        SimulationException.Require(AllConverged,
+            $"the replicas did not converge within {CompletionMicros / 1_000_000} s after the network healed: {Standing()}");
+    }
+
+    private string Standing() => string.Join("; ", _replicas.Select(r => $"replica {r.Address}{(IsCorrect(r) ? "" : " (faulty)")}"
+        + $" executed {r.Replica.LastExecuted} committed {r.Replica.LastCommitted} stable {r.Replica.StableCheckpoint}"));
+
+    /// <summary>Correct replicas that have executed the same batches have the same memory, byte for byte.</summary>
+    private void CheckStates()
+    {
+        var known = new Dictionary<SeqNum, ReplicaNode>();
+        foreach (ReplicaNode node in _replicas)
+        {
+            if (!IsCorrect(node) || node.Replica.LastExecuted != node.Replica.LastCommitted
+                || known.TryAdd(node.Replica.LastCommitted, node))
+            {
+                continue;
+            }
+            ReplicaNode other = known[node.Replica.LastCommitted];
+            for (long page = 0; page < node.State.PageCount; page++)
+            {
+                long offset = page * BfsCore.State.PagedState.PageBytes;
+                SimulationException.Require(
+                    node.State.Read(offset, BfsCore.State.PagedState.PageBytes)
+                        .SequenceEqual(other.State.Read(offset, BfsCore.State.PagedState.PageBytes)),
+                    $"page {page} of replicas {other.Address} and {node.Address} differs after {node.Replica.LastCommitted}");
+            }
+        }
+    }
+
+    /// <summary>What a replica holds is bounded by the log, whatever happened before.</summary>
+    private void CheckBounds()
+    {
+        long slots = (long)Options.Clients * Options.SlotsPerClient;
+        long requests = (2 * slots) + ((long)(Options.LogSize + Options.CheckpointPeriod) * Math.Min(Options.MaxBatchRequests, slots));
+        foreach (ReplicaNode node in _replicas)
+        {
+            SimulationException.Require(node.Replica.RequestBytesHeld <= requests * Limits.MaxMessageBytes / 8,
+                $"replica {node.Address} holds {node.Replica.RequestBytesHeld} bytes of requests");
+            SimulationException.Require(
+                node.State.CheckpointCount <= (Options.LogSize / Options.CheckpointPeriod) + 1 + MaxPinnedCheckpoints,
+                $"replica {node.Address} holds {node.State.CheckpointCount} checkpoints");
+        }
+    }
+
+    private SimResult Summarise(long healed)
+    {
+        foreach (HistoryEntry entry in History.Entries)
+        {
+            _trace.Add(entry.Invoked);
+            _trace.Add(entry.Returned);
+        }
+        return new SimResult
+        {
+            Seed = Seed,
+            TraceHash = _trace.Value,
+            Operations = History.Entries.Count(e => e.Result is not null),
+            Messages = _network.Sent,
+            Lost = _network.Lost,
+            VirtualMicros = _events.NowMicros,
+            HealedMicros = healed,
+            StableCheckpoint = Agreement.HighestStable,
+            TentativeExecutions = Agreement.TentativeExecutions,
+            ReadOnlyExecutions = _replicas.Sum(r => r.Replica.Counters.ReadOnlyExecuted),
+            ClientRetransmissions = _clients.Sum(c => c.Client.Retransmissions),
+            StateTransfers = Agreement.StateTransfers,
+        };
+    }
+}

@@ -1,0 +1,83 @@
+using System.Buffers.Binary;
+using BfsCore;
+using BfsCore.Messages;
+using BfsTests.Engine;
+
+namespace BfsTests.Simulator;
+
+/// <summary>What seeds of the simulator found, as scenarios.</summary>
+public sealed class FoundBySeedsTests
+{
+    private static readonly byte[] Add = [(byte)'a', 0, 0];
+
+    /// <summary>
+    /// A pre-prepare names client and slot of a request that travels separately (§5.1.5) beside its digest. Only the digest
+    /// is agreed on, so only the request itself may say whose it is: otherwise a primary that tells one backup another
+    /// client makes the reply tables of correct replicas differ.
+    /// </summary>
+    [Fact]
+    public void A_primary_that_names_another_client_beside_a_digest_changes_nothing()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster(c => c with { CheckpointPeriod = 4, LogSize = 8 }).Start();
+        byte[] large = new byte[2000];
+        Add.CopyTo(large, 0);
+        int changed = 0;
+        cluster.Filter = (to, _, m) =>
+        {
+            if (to == 3 && MessageHeader.TryReadTag(m, out MessageTag tag) && tag == MessageTag.PrePrepare
+                && BinaryPrimitives.ReadUInt32LittleEndian(m.AsSpan(PrePrepare.HeaderBytes)) == 0)
+            {
+                BinaryPrimitives.WriteInt32LittleEndian(m.AsSpan(PrePrepare.HeaderBytes + 4), Limits.FirstClientId + 1);
+                changed++;
+            }
+            return true;
+        };
+        cluster.Invoke(large);
+        cluster.Pass(1_000_000);
+        Assert.True(changed > 0);
+        Assert.Equal(1, cluster.Replicas[3].LastCommitted.Value);
+        for (int i = 0; i < 3; i++)
+        {
+            cluster.Invoke(Add);
+        }
+        cluster.Pass(1_000_000);
+        Assert.All(cluster.Replicas, r => Assert.Equal(4, r.StableCheckpoint.Value));
+        Assert.All(cluster.Replicas, r => Assert.False(r.Diverged));
+        Assert.All(cluster.Replicas, r => Assert.Equal(0, r.Counters.StateTransfers));
+    }
+
+    /// <summary>Pitfall 2: what is not authenticated is never answered with more bytes than it had.</summary>
+    [Fact]
+    public void A_request_under_an_unknown_key_is_answered_with_less()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster();
+        byte[]? request = null;
+        cluster.Filter = (_, from, m) =>
+        {
+            request ??= from >= Limits.FirstClientId && MessageHeader.TryReadTag(m, out MessageTag tag)
+                && tag == MessageTag.Request ? m : null;
+            return from < Limits.FirstClientId;
+        };
+        cluster.Start();
+        cluster.Invoke([]);
+        Assert.NotNull(request);
+        int answers = 0;
+        cluster.Filter = (to, _, m) =>
+        {
+            if (to >= Limits.FirstClientId)
+            {
+                answers++;
+                Assert.True(m.Length < request.Length, $"{m.Length} bytes in answer to {request.Length}");
+            }
+            return to < Limits.FirstClientId;
+        };
+        cluster.Inject(0, Limits.FirstClientId, request);
+        cluster.Filter = WithInjected(cluster.Filter, request);
+        cluster.Pass(200_000);
+        Assert.True(answers > 0);
+    }
+
+    /// <summary>Lets the injected message itself pass, which comes from a client's address.</summary>
+    private static Func<int, int, byte[], bool> WithInjected(Func<int, int, byte[], bool> filter, byte[] injected) =>
+        (to, from, m) => ReferenceEquals(m, injected) || filter(to, from, m);
+}

@@ -1,0 +1,66 @@
+using BfsSim;
+using Xunit.Abstractions;
+
+namespace BfsTests.Simulator;
+
+/// <summary>Whole clusters in virtual time (§2.2: safety always, liveness once the network behaves).</summary>
+public sealed class SimulationTests(ITestOutputHelper output)
+{
+    private const int FixedSeeds = 1200;
+    private const int FreshSeeds = 600;
+
+    [Fact]
+    public void The_same_seed_gives_the_same_trace()
+    {
+        for (long seed = 1; seed <= 10; seed++)
+        {
+            Assert.Equal(Run(seed), Run(seed));
+        }
+        Assert.NotEqual(Run(1).TraceHash, Run(2).TraceHash);
+    }
+
+    [Fact]
+    public void Fixed_seeds_violate_nothing()
+    {
+        List<SimResult> results = RunAll(1, FixedSeeds);
+        // Faults are masked: a run that never had to retransmit, transfer or execute tentatively would show nothing.
+        Assert.True(results.Sum(r => r.ClientRetransmissions) > 1000);
+        Assert.True(results.Sum(r => r.StateTransfers) > 50);
+        Assert.True(results.Sum(r => r.TentativeExecutions) > 10_000);
+        Assert.True(results.Sum(r => r.ReadOnlyExecutions) > 10_000);
+        Assert.True(results.Sum(r => r.StableCheckpoint.Value) > 10_000);
+    }
+
+    [Fact]
+    public void Fresh_seeds_violate_nothing()
+    {
+        long first = Random.Shared.NextInt64(1L << 40);
+        output.WriteLine($"seeds {first} to {first + FreshSeeds - 1}");
+        RunAll(first, FreshSeeds);
+    }
+
+    private List<SimResult> RunAll(long first, int count)
+    {
+        var results = new SimResult[count];
+        Parallel.For(0, count, i => results[i] = Run(first + i));
+        foreach (SimResult result in results)
+        {
+            output.WriteLine(result.ToString());
+        }
+        return [.. results];
+    }
+
+    private static SimResult Run(long seed)
+    {
+        using var simulation = new Simulation(seed);
+        try
+        {
+            return simulation.Run();
+        }
+        catch (Exception e)
+        {
+            throw new SimulationException(
+                $"seed {seed}: {e.Message}; again: dotnet run --project tests/BfsSim -c Release -- seed {seed}", e);
+        }
+    }
+}
