@@ -67,6 +67,9 @@ public sealed record ClusterConfig
     /// <summary>Whether replicas execute prepared batches before they commit (§5.1.2).</summary>
     public bool TentativeExecution { get; init; } = true;
 
+    /// <summary>Whether commits wait for the next pre-prepare or prepare to travel with (§5.1.2).</summary>
+    public bool PiggybackCommits { get; init; } = true;
+
     /// <summary>Backups refuse a pre-prepare whose time is further from their own clock (§5.4, pitfall 11), milliseconds.</summary>
     public int MaxClockSkewMillis { get; init; } = 10_000;
 

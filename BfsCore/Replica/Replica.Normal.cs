@@ -75,6 +75,7 @@ public sealed partial class Replica
         entry.SetPrePrepare(total, digest, time);
         entry.PrePrepared = true;
         _keys.Authenticate(message[..PrePrepare.HeaderBytes], message[(PrePrepare.HeaderBytes + payloadBytes)..total]);
+        SendDeferredCommits();
         _network.MulticastToReplicas(message[..total]);
         Advance(entry);
     }
@@ -276,6 +277,7 @@ public sealed partial class Replica
         entry.PrePrepared = true;
         _incompleteBatches--;
         entry.Prepares.Add(Id, entry.Digest);
+        SendDeferredCommits();
         SendVote(MessageTag.Prepare, entry);
         Advance(entry);
     }
@@ -355,7 +357,7 @@ public sealed partial class Replica
         {
             entry.Prepared = true;
             entry.Commits.Add(Id, entry.Digest);
-            SendVote(MessageTag.Commit, entry);
+            DeferCommit(entry);
         }
         if (entry.Prepared && !entry.Committed && entry.Commits.Count(entry.Digest) >= _config.Quorum)
         {

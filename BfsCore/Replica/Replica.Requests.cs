@@ -146,6 +146,8 @@ public sealed partial class Replica
             ExecuteReadOnly(request, client);
             return;
         }
+        // The read waits for commits: everybody who gets it hurries with theirs.
+        SendDeferredCommits();
         int place = (client * _config.SlotsPerClient) + request.Slot;
         if (_deferredReads[place] is { } earlier)
         {

@@ -148,12 +148,13 @@ public sealed partial class Replica : IServerEngine
     {
         _now = now;
         IssueBatches();
+        RunCommitTimer();
         RunStatusTimer();
         RunStateTransfer();
     }
 
     /// <summary>When <see cref="Tick"/> is wanted at the latest, on the monotonic clock.</summary>
-    public long NextDeadlineMicros => Math.Min(_statusDeadlineMicros, _transferDeadlineMicros);
+    public long NextDeadlineMicros => Math.Min(_commitDeadlineMicros, Math.Min(_statusDeadlineMicros, _transferDeadlineMicros));
 
     private void OnNewKey(ReadOnlySpan<byte> message, SourceAddress source)
     {

@@ -67,6 +67,9 @@ internal sealed unsafe partial class UdpSocket : IDisposable
     /// <summary>Datagrams that the kernel did not take.</summary>
     public long Dropped { get; private set; }
 
+    /// <summary>Datagrams given to the kernel.</summary>
+    public long Sent { get; private set; }
+
     /// <summary>The largest buffer that is allowed; as root beyond the system's bound.</summary>
     private void SetBuffer(int option, int forceOption)
     {
@@ -151,6 +154,7 @@ internal sealed unsafe partial class UdpSocket : IDisposable
             }
             sent += result;
         }
+        Sent += _queued;
         _queued = 0;
     }
 

@@ -29,7 +29,10 @@ public sealed class UdpTransport : INetwork, IDisposable
 
     private readonly UdpSocket _socket;
     private readonly SocketAddress?[] _replicas;
-    private readonly SocketAddress?[] _clients;
+    private readonly Outbox _toAll = new();
+    private readonly Outbox?[] _toReplica;
+    private readonly Outbox?[] _toClient;
+    private readonly List<Outbox> _waiting = [];
     private readonly ClusterConfig _config;
     private readonly AddressBook _addresses = new();
     private readonly Reassembler _reassembler = new();
@@ -53,11 +56,16 @@ public sealed class UdpTransport : INetwork, IDisposable
             throw new TransportException($"cannot listen on {local}: {e.Message}", e);
         }
         _replicas = new SocketAddress?[config.N];
+        _toReplica = new Outbox?[config.N];
         for (int i = 0; i < config.N; i++)
         {
-            _replicas[i] = i == self ? null : replicas[i].Serialize();
+            if (i != self)
+            {
+                _replicas[i] = replicas[i].Serialize();
+                _toReplica[i] = new Outbox { To = _replicas[i] };
+            }
         }
-        _clients = new SocketAddress?[config.Clients.Count];
+        _toClient = new Outbox?[config.Clients.Count];
     }
 
     /// <summary>The transport of a replica, bound to its address in the cluster file.</summary>
@@ -106,9 +114,12 @@ public sealed class UdpTransport : INetwork, IDisposable
     /// <summary>Datagrams lost because the kernel did not take them.</summary>
     public long DatagramsDropped => _socket.Dropped;
 
-    /// <summary>Handles the datagrams that are there, up to a bound.</summary>
-    public void Receive(IMessageHandler handler)
+    public long DatagramsSent => _socket.Sent;
+
+    /// <summary>Handles the datagrams that are there, up to a bound; returns whether there were any.</summary>
+    public bool Receive(IMessageHandler handler)
     {
+        bool received = false;
         for (int batch = 0; batch < MaxBatchesPerWake; batch++)
         {
             int count = _socket.Receive();
@@ -116,32 +127,120 @@ public sealed class UdpTransport : INetwork, IDisposable
             {
                 ReadOnlySpan<byte> datagram = _socket.Datagram(i);
                 SourceAddress source = _addresses.Encode(_socket.Source(i));
-                ReadOnlySpan<byte> message = Fragment.Is(datagram) ? _reassembler.Add(datagram, source) : datagram;
-                if (message.Length > 0)
-                {
-                    handler.Receive(message, source);
-                }
+                Unpack(datagram, source, handler);
             }
+            received |= count > 0;
             if (count < UdpSocket.BatchSize)
             {
-                return;
+                break;
             }
+        }
+        return received;
+    }
+
+    private void Unpack(ReadOnlySpan<byte> datagram, SourceAddress source, IMessageHandler handler)
+    {
+        if (Bundle.Is(datagram))
+        {
+            ReadOnlySpan<byte> rest = datagram[Bundle.PrefixBytes..];
+            while (Bundle.TryTake(ref rest, out ReadOnlySpan<byte> message))
+            {
+                handler.Receive(message, source);
+            }
+            return;
+        }
+        ReadOnlySpan<byte> whole = Fragment.Is(datagram) ? _reassembler.Add(datagram, source) : datagram;
+        if (whole.Length > 0)
+        {
+            handler.Receive(whole, source);
         }
     }
 
     /// <summary>Sends what has been gathered.</summary>
-    public void Flush() => _socket.Flush();
+    public void Flush()
+    {
+        foreach (Outbox box in _waiting)
+        {
+            SendBundle(box);
+        }
+        _waiting.Clear();
+        _socket.Flush();
+    }
 
     public void SendToReplica(ReplicaId to, ReadOnlySpan<byte> message)
     {
-        if (_replicas[to.Value] is { } address)
+        if (_toReplica[to.Value] is { } box)
+        {
+            Post(box, message);
+        }
+    }
+
+    public void MulticastToReplicas(ReadOnlySpan<byte> message) => Post(_toAll, message);
+
+    public void SendToClient(ClientId to, ReadOnlySpan<byte> message)
+    {
+        int client = _config.ClientIndex(to);
+        if (client >= 0 && _toClient[client] is { } box)
+        {
+            Post(box, message);
+        }
+    }
+
+    public void Answer(SourceAddress to, ReadOnlySpan<byte> message)
+    {
+        if (_addresses.Decode(to) is { } address)
         {
             Send(address, message);
         }
     }
 
-    public void MulticastToReplicas(ReadOnlySpan<byte> message)
+    public void BindClient(ClientId client, SourceAddress address)
     {
+        int index = _config.ClientIndex(client);
+        if (index >= 0 && _addresses.Decode(address) is { } decoded)
+        {
+            (_toClient[index] ??= new Outbox()).To = decoded;
+        }
+    }
+
+    private void Post(Outbox box, ReadOnlySpan<byte> message)
+    {
+        if (message.Length > Bundle.MaxMessageBytes)
+        {
+            SendNow(box.To, message);
+            return;
+        }
+        if (!box.HasRoomFor(message.Length, _config.DatagramBytes))
+        {
+            SendBundle(box);
+        }
+        if (!box.HasRoomFor(message.Length, _config.DatagramBytes))
+        {
+            SendNow(box.To, message);
+            return;
+        }
+        if (box.Empty && !_waiting.Contains(box))
+        {
+            _waiting.Add(box);
+        }
+        box.Add(message);
+    }
+
+    private void SendBundle(Outbox box)
+    {
+        if (!box.Empty)
+        {
+            SendNow(box.To, box.Take());
+        }
+    }
+
+    private void SendNow(SocketAddress? to, ReadOnlySpan<byte> message)
+    {
+        if (to is not null)
+        {
+            Send(to, message);
+            return;
+        }
         bool first = true;
         foreach (SocketAddress? address in _replicas)
         {
@@ -158,32 +257,6 @@ public sealed class UdpTransport : INetwork, IDisposable
             {
                 _socket.QueueSame(address);
             }
-        }
-    }
-
-    public void SendToClient(ClientId to, ReadOnlySpan<byte> message)
-    {
-        int client = _config.ClientIndex(to);
-        if (client >= 0 && _clients[client] is { } address)
-        {
-            Send(address, message);
-        }
-    }
-
-    public void Answer(SourceAddress to, ReadOnlySpan<byte> message)
-    {
-        if (_addresses.Decode(to) is { } address)
-        {
-            Send(address, message);
-        }
-    }
-
-    public void BindClient(ClientId client, SourceAddress address)
-    {
-        int index = _config.ClientIndex(client);
-        if (index >= 0)
-        {
-            _clients[index] = _addresses.Decode(address);
         }
     }
 

@@ -55,6 +55,9 @@ internal sealed class InMemoryCluster : IDisposable
     public List<BftClient> Clients { get; } = [];
     public List<ClientResults> Results { get; } = [];
     public RecordingObserver Observer { get; } = new();
+    /// <summary>Lets a millisecond pass after every <see cref="Invoke"/>, in which commits go out.</summary>
+    public bool Settle { get; set; } = true;
+
     public long NowMicros { get; private set; }
 
     /// <summary>Looks at each message (to, from, bytes); false drops it.</summary>
@@ -115,6 +118,10 @@ internal sealed class InMemoryCluster : IDisposable
         long tag = Results[client].NextTag++;
         Assert.True(Clients[client].TryInvoke(operation, readOnly, tag));
         Run();
+        if (Settle)
+        {
+            Pass(1_000, 1_000);
+        }
         return Results[client].Completed.GetValueOrDefault(tag);
     }
 

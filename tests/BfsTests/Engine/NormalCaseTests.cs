@@ -37,10 +37,43 @@ public sealed class NormalCaseTests
     }
 
     [Fact]
+    public void Commits_wait_for_the_next_batch_and_go_alone_when_none_comes()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster().Start();
+        cluster.Settle = false;
+        int commits = 0;
+        cluster.Filter = (_, _, m) =>
+        {
+            commits += IsTag(m, MessageTag.Commit) ? 1 : 0;
+            return true;
+        };
+        cluster.Invoke(Add);
+        Assert.Equal(0, commits);
+        Assert.All(cluster.Replicas, r => Assert.Equal((1, 0), (r.LastExecuted.Value, r.LastCommitted.Value)));
+        cluster.Invoke(Add);
+        Assert.Equal(12, commits);
+        Assert.All(cluster.Replicas, r => Assert.Equal((2, 1), (r.LastExecuted.Value, r.LastCommitted.Value)));
+        cluster.Pass(1_000, stepMicros: 500);
+        Assert.Equal(24, commits);
+        Assert.All(cluster.Replicas, r => Assert.Equal(2, r.LastCommitted.Value));
+    }
+
+    [Fact]
+    public void A_read_does_not_wait_for_the_commit_timer()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster().Start();
+        cluster.Settle = false;
+        cluster.Invoke(Add);
+        Assert.Equal(1, Value(cluster.Invoke(Read, readOnly: true)));
+        Assert.All(cluster.Replicas, r => Assert.Equal(1, r.LastCommitted.Value));
+    }
+
+    [Fact]
     public void Read_only_operations_take_one_round_trip()
     {
         using InMemoryCluster cluster = new InMemoryCluster().Start();
         cluster.Invoke(Add);
+        cluster.Settle = false;
         int messages = 0;
         cluster.Filter = (_, _, _) => ++messages > 0;
         Assert.Equal(1, Value(cluster.Invoke(Read, readOnly: true)));
