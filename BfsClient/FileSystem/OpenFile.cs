@@ -1,0 +1,48 @@
+using BfsCore.FileProtocol;
+
+namespace BfsClient.FileSystem;
+
+/// <summary>An open file or directory. Its operations run as whoever opened it, as POSIX has it.</summary>
+public sealed class OpenFile
+{
+    internal OpenFile(Node node, Caller opener, uint[] groups, OpenMode mode)
+    {
+        (Node, Opener, Groups, Mode) = (node, opener with { Call = null }, groups, mode);
+        SeenErrors = node.Writes.ErrorCount;
+    }
+
+    public FileHandle Handle => Node.Handle;
+
+    /// <summary>As the replicas gave them when it was opened.</summary>
+    public FileAttributes Attributes { get; internal set; }
+
+    internal Node Node { get; }
+
+    internal Caller Opener { get; }
+
+    /// <summary>Supplementary groups of the opener.</summary>
+    internal uint[] Groups { get; }
+
+    internal OpenMode Mode { get; }
+
+    /// <summary>How many of the node's write errors were reported here; like errseq of Linux.</summary>
+    internal int SeenErrors { get; set; }
+
+    internal DirectoryPage? Page { get; set; }
+}
+
+/// <summary>Entries of a directory that were fetched together.</summary>
+internal sealed class DirectoryPage
+{
+    public byte[] Data { get; } = new byte[FileLimits.MaxTransferBytes];
+
+    public int Length { get; set; }
+
+    public int Position { get; set; }
+
+    /// <summary>The cookie of the entry at <see cref="Position"/>.</summary>
+    public ulong Cookie { get; set; }
+
+    /// <summary>Attributes older than the attribute timeout are fetched again.</summary>
+    public long FetchedMicros { get; set; }
+}

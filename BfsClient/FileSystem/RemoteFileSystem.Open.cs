@@ -1,0 +1,177 @@
+using System.Runtime.CompilerServices;
+using BfsCore.FileProtocol;
+
+namespace BfsClient.FileSystem;
+
+// Opening, creating and releasing; listings.
+public sealed partial class RemoteFileSystem
+{
+    private const uint AccessRead = 4;
+    private const uint AccessWrite = 2;
+
+    public ValueTask<Outcome<OpenFile>> OpenAsync(in Caller caller, FileHandle file, OpenMode mode)
+    {
+        // In use from now on, so that an unlink that overtakes us keeps the inode.
+        OpenFile open = Use(caller, file, mode);
+        return OpenedAsync(caller, open, (mode & OpenMode.Truncate) != 0
+            ? TruncateAsync(caller, file)
+            : DrainThenFetchAsync(caller, open.Node));
+    }
+
+    public ValueTask<Outcome<OpenFile>> CreateAsync(in Caller caller, FileHandle parent, ReadOnlySpan<byte> name,
+        uint mode, OpenMode openMode)
+    {
+        WireWriter writer = Begin(caller, FileOp.Create, out OpBuffer buffer);
+        writer.Handle(parent);
+        writer.Name(name);
+        writer.U32(mode);
+        writer.U8((byte)((openMode & OpenMode.Exclusive) != 0 ? 1 : 0));
+        return CreatedAsync(caller, buffer.Written(writer), openMode);
+    }
+
+    public OpenFile OpenDirectory(in Caller caller, FileHandle directory) => Use(caller, directory, OpenMode.Read);
+
+    public void Release(OpenFile file)
+    {
+        file.Page = null;
+        file.Node.OpenCount--;
+        DropIfUnused(file.Node, file.Opener);
+    }
+
+    private OpenFile Use(in Caller caller, FileHandle file, OpenMode mode)
+    {
+        if (!_nodes.TryGetValue(file.Packed, out Node? node))
+        {
+            node = new Node(file);
+            _nodes.Add(file.Packed, node);
+        }
+        node.OpenCount++;
+        return new OpenFile(node, caller, _groups.Of(caller, _nowMicros()), mode);
+    }
+
+    private void DropIfUnused(Node node, in Caller caller)
+    {
+        if (!node.InUse && _nodes.Remove(node.Handle.Packed) && node.Orphaned)
+        {
+            ReleaseOrphan(node.Handle, caller);
+        }
+    }
+
+    private ValueTask<Outcome<FileAttributes>> TruncateAsync(in Caller caller, FileHandle file) =>
+        SetAttrAsync(caller, file, new AttributeChange(SetAttrMask.Size, 0, 0, 0, 0, 0, 0));
+
+    private async ValueTask<Outcome<FileAttributes>> DrainThenFetchAsync(Caller caller, Node node)
+    {
+        await _writes.DrainAsync(node);
+        return await FetchAttributesAsync(caller, node.Handle);
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<Outcome<OpenFile>> OpenedAsync(Caller caller, OpenFile open,
+        ValueTask<Outcome<FileAttributes>> pending)
+    {
+        Outcome<FileAttributes> outcome = await pending;
+        if (outcome.Failed)
+        {
+            Release(open);
+            return outcome.Error;
+        }
+        open.Attributes = outcome.Value;
+        return open;
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<Outcome<OpenFile>> CreatedAsync(Caller caller, OpBuffer buffer, OpenMode mode)
+    {
+        Asked asked = Ask();
+        InvokeResult result = await _invoker.InvokeAsync(buffer.Operation, readOnly: false, buffer.Body, caller.Call);
+        WireReader reader = buffer.Result(result);
+        bool existed = reader.U8() != 0;
+        FileAttributes attributes = reader.Attributes();
+        bool whole = reader.Ok;
+        _buffers.Push(buffer);
+        if (result.Status != Errno.Ok || !whole)
+        {
+            return result.Status != Errno.Ok ? result.Status : Errno.EIO;
+        }
+        OpenFile open = Use(caller, attributes.Handle, mode);
+        open.Attributes = open.Node.Learn(attributes, asked);
+        return existed ? await OpenExistingAsync(caller, open) : open;
+    }
+
+    /// <summary>Somebody else made the file in the meantime: then creating is opening, with the checks of opening.</summary>
+    private async ValueTask<Outcome<OpenFile>> OpenExistingAsync(Caller caller, OpenFile open)
+    {
+        uint mask = (open.Mode & OpenMode.Write) != 0 ? AccessWrite : AccessRead;
+        mask |= (open.Mode & OpenMode.ReadWrite) != 0 ? AccessRead | AccessWrite : 0;
+        Errno error = await AccessAsync(caller, open.Handle, mask);
+        if (error != Errno.Ok)
+        {
+            Release(open);
+            return error;
+        }
+        return await OpenedAsync(caller, open, (open.Mode & OpenMode.Truncate) != 0
+            ? TruncateAsync(caller, open.Handle)
+            : DrainThenFetchAsync(caller, open.Node));
+    }
+
+    public ValueTask<Errno> ReadDirectoryAsync(OpenFile directory, ulong cookie, CallToken? call)
+    {
+        DirectoryPage? page = directory.Page;
+        bool usable = page is not null && cookie != 0 && page.Cookie == cookie && page.Position < page.Length &&
+            _nowMicros() - page.FetchedMicros < Math.Max(_options.AttributeMicros, 1);
+        return usable ? new(Errno.Ok) : FetchPageAsync(directory, cookie, call);
+    }
+
+    public bool TryPeekEntry(OpenFile directory, out DirectoryEntry entry)
+    {
+        DirectoryPage? page = directory.Page;
+        if (page is null || page.Position >= page.Length)
+        {
+            entry = default;
+            return false;
+        }
+        WireReader reader = new(page.Data.AsSpan(page.Position, page.Length - page.Position));
+        ulong next = reader.U64();
+        FileAttributes attributes = reader.Attributes();
+        ReadOnlySpan<byte> name = reader.Name();
+        if (!reader.Ok)
+        {
+            page.Position = page.Length;
+            entry = default;
+            return false;
+        }
+        bool settled = true;
+        if (_nodes.TryGetValue(attributes.Handle.Packed, out Node? node))
+        {
+            settled = node.Writes.IsEmpty;
+            attributes = node.Newest(attributes);
+        }
+        entry = new DirectoryEntry(next, attributes, settled, name);
+        return true;
+    }
+
+    public void NextEntry(OpenFile directory)
+    {
+        DirectoryPage page = directory.Page!;
+        WireReader reader = new(page.Data.AsSpan(page.Position, page.Length - page.Position));
+        page.Cookie = reader.U64();
+        reader.Attributes();
+        reader.Name();
+        page.Position = page.Length - reader.Remaining;
+    }
+
+    private async ValueTask<Errno> FetchPageAsync(OpenFile directory, ulong cookie, CallToken? call)
+    {
+        DirectoryPage page = new() { Cookie = cookie, FetchedMicros = _nowMicros() };
+        WireWriter writer = Begin(directory.Opener, directory.Groups, FileOp.Readdir, out OpBuffer buffer);
+        writer.Handle(directory.Handle);
+        writer.U64(cookie);
+        writer.U32((uint)page.Data.Length);
+        InvokeResult result = await _invoker.InvokeAsync(buffer.Written(writer).Operation, readOnly: true, page.Data, call);
+        _buffers.Push(buffer);
+        page.Length = result.Status == Errno.Ok ? result.BodyBytes : 0;
+        directory.Page = page;
+        return result.Status;
+    }
+}

@@ -1,0 +1,101 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using BfsCore.FileProtocol;
+
+namespace BfsClient.FileSystem;
+
+/// <summary>
+/// Writes are acknowledged when they are queued and sent in pieces of up to 60 KiB, several at a time (§6.2 has the relay
+/// of BFS do the same with NFS's block daemons). What is outstanding is bounded: beyond that, an acknowledgement waits.
+/// </summary>
+/// <param name="invoker">Executes the Write operations.</param>
+/// <param name="work">Counts what is under way.</param>
+/// <param name="settled">Told when a piece has its result: the node, the new attributes if it succeeded, when it was sent.</param>
+/// <param name="ask">Notes when a piece is sent.</param>
+internal sealed class WriteBehind(IInvoker invoker, BackgroundWork work, WriteSettled settled, Func<Asked> ask)
+{
+    /// <summary>Most bytes acknowledged and not yet executed, over all files.</summary>
+    public const int MaxOutstandingBytes = 16 << 20;
+
+    private readonly Stack<WritePiece> _pool = new();
+    private readonly Queue<Signal> _waitingForRoom = new();
+
+    public long OutstandingBytes { get; private set; }
+
+    /// <summary>Takes a copy of the data and sends what can be sent.</summary>
+    public void Add(OpenFile file, ulong offset, byte flags, ReadOnlySpan<byte> data)
+    {
+        WriteQueue queue = file.Node.Writes;
+        while (data.Length > 0)
+        {
+            int toFrameEnd = FileLimits.MaxTransferBytes - (int)(offset % FileLimits.MaxTransferBytes);
+            int count = Math.Min(data.Length, toFrameEnd);
+            OutstandingBytes += queue.Add(file, offset, flags, data[..count], _pool);
+            data = data[count..];
+            offset += (ulong)count;
+            Send(file.Node);
+        }
+    }
+
+    /// <summary>Waits until the outstanding data is within its bound.</summary>
+    public ValueTask WhenRoomAsync()
+    {
+        if (OutstandingBytes <= MaxOutstandingBytes && _waitingForRoom.Count == 0)
+        {
+            return default;
+        }
+        var signal = Signal.Rent();
+        _waitingForRoom.Enqueue(signal);
+        return signal.Task;
+    }
+
+    /// <summary>Waits until everything written to the node so far has its result, sending the rest at once.</summary>
+    public ValueTask DrainAsync(Node node)
+    {
+        Signal? signal = node.Writes.WhenDone();
+        if (signal is null)
+        {
+            return default;
+        }
+        node.Writes.Urge();
+        ValueTask done = signal.Task;
+        Send(node);
+        return done;
+    }
+
+    private void Send(Node node)
+    {
+        while (node.Writes.TryNext(out WritePiece piece))
+        {
+            piece.Encode();
+            work.Start(SendAsync(node, piece));
+        }
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask SendAsync(Node node, WritePiece piece)
+    {
+        Asked asked = ask();
+        InvokeResult result = await invoker.InvokeAsync(piece.Operation, readOnly: false, piece.Body);
+        bool whole = result.BodyBytes == FileAttributes.WireBytes;
+        Errno error = result.Status == Errno.Ok && !whole ? Errno.EIO : result.Status;
+        node.Writes.Remove(piece, error);
+        OutstandingBytes -= piece.DataBytes;
+        FileAttributes? attributes = error == Errno.Ok ? MemoryMarshal.Read<FileAttributes>(piece.Body) : null;
+        piece.Recycle();
+        _pool.Push(piece);
+        Send(node);
+        settled(node, attributes, asked);
+        while (node.Writes.TryTakeDue(out Signal due))
+        {
+            due.Set();
+        }
+        while (OutstandingBytes <= MaxOutstandingBytes && _waitingForRoom.TryDequeue(out Signal? room))
+        {
+            room.Set();
+        }
+    }
+}
+
+/// <param name="attributes">Null if the write failed.</param>
+internal delegate void WriteSettled(Node node, FileAttributes? attributes, Asked asked);

@@ -1,0 +1,123 @@
+using BfsCore;
+using BfsCore.FileProtocol;
+
+namespace BfsClient.FileSystem;
+
+/// <summary>
+/// What was written to one file and is not at the replicas yet, in the order of the writes. It decides what may be sent
+/// next; <see cref="WriteBehind"/> sends it. Pieces that overlap are never under way together.
+/// </summary>
+internal sealed class WriteQueue
+{
+    public const byte AppendFlag = 1;
+    public const byte KeepSetIdFlag = 2;
+
+    /// <summary>Leaves slots of the client to other files and calls.</summary>
+    public const int MaxInFlight = 32;
+
+    private readonly List<WritePiece> _pieces = [];
+    private readonly Queue<(long Number, Signal Signal)> _waiting = new();
+    private long _nextNumber = 1;
+    private long _urgentNumber;
+    private int _inFlight;
+
+    public bool IsEmpty => _pieces.Count == 0;
+
+    /// <summary>How many writes failed so far.</summary>
+    public int ErrorCount { get; private set; }
+
+    public Errno LastError { get; private set; }
+
+    /// <summary>Adds data that lies within one frame: to the last piece if it fits there, else as a new one.</summary>
+    /// <returns>How many bytes more are queued: fewer than the data where it replaces some.</returns>
+    public int Add(OpenFile file, ulong offset, byte flags, ReadOnlySpan<byte> data, Stack<WritePiece> pool)
+    {
+        if (_pieces.Count > 0 && _pieces[^1].TryMerge(file, offset, flags, data, out int grown))
+        {
+            return grown;
+        }
+        if (!pool.TryPop(out WritePiece? piece))
+        {
+            piece = new WritePiece();
+        }
+        piece.Begin(file, offset, flags, data, _nextNumber++);
+        _pieces.Add(piece);
+        return data.Length;
+    }
+
+    /// <summary>Everything written so far is to be sent without waiting for more to join it.</summary>
+    public void Urge() => _urgentNumber = _nextNumber - 1;
+
+    /// <summary>
+    /// The next piece to send. A last piece with room left waits while others are under way, so that small writes gather;
+    /// it is sent at once when nothing is under way.
+    /// </summary>
+    public bool TryNext(out WritePiece next)
+    {
+        next = null!;
+        if (_inFlight >= MaxInFlight || _inFlight == _pieces.Count)
+        {
+            return false;
+        }
+        // Pieces are sent in order, so those under way come first.
+        next = _pieces[_inFlight];
+        bool gathers = _inFlight == _pieces.Count - 1 && _inFlight > 0 && !next.IsFull && next.Number > _urgentNumber;
+        if (gathers || ConflictsWithSent(next))
+        {
+            return false;
+        }
+        next.InFlight = true;
+        _inFlight++;
+        return true;
+    }
+
+    /// <summary>A piece has its result.</summary>
+    public void Remove(WritePiece piece, Errno error)
+    {
+        BfsAssert.That(piece.InFlight && _pieces.Remove(piece));
+        _inFlight--;
+        if (error != Errno.Ok)
+        {
+            ErrorCount++;
+            LastError = error;
+        }
+    }
+
+    /// <summary>A signal for when everything written so far has its result; null if it has.</summary>
+    public Signal? WhenDone()
+    {
+        if (IsEmpty)
+        {
+            return null;
+        }
+        var signal = Signal.Rent();
+        _waiting.Enqueue((_nextNumber - 1, signal));
+        return signal;
+    }
+
+    /// <summary>The next signal that is due. One at a time, since who is woken may write again.</summary>
+    public bool TryTakeDue(out Signal due)
+    {
+        long done = IsEmpty ? long.MaxValue : _pieces[0].Number - 1;
+        if (_waiting.TryPeek(out (long Number, Signal Signal) first) && first.Number <= done)
+        {
+            _waiting.Dequeue();
+            due = first.Signal;
+            return true;
+        }
+        due = null!;
+        return false;
+    }
+
+    private bool ConflictsWithSent(WritePiece piece)
+    {
+        for (int i = 0; i < _inFlight; i++)
+        {
+            if (_pieces[i].Conflicts(piece))
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+}
