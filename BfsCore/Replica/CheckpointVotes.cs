@@ -1,8 +1,8 @@
 namespace BfsCore.Replication;
 
 /// <summary>
-/// CHECKPOINT messages above the stable one: the numbers inside the log, and for each replica the highest number it
-/// announced beyond, which tells a replica that it has been left behind (§5.3.2).
+/// CHECKPOINT messages above the stable one: the numbers inside the log, and for each replica the last few that it
+/// announced wherever they are, which tell a replica that it has been left behind (§5.3.2).
 /// </summary>
 public sealed class CheckpointVotes
 {
@@ -15,8 +15,12 @@ public sealed class CheckpointVotes
     private readonly Row[] _rows;
     private readonly int _period;
     private readonly int _logSize;
-    private readonly SeqNum[] _highest;
-    private readonly Digest[] _highestDigest;
+    private readonly int _n;
+
+    // Per replica as many announcements as there are checkpoints in a log, each at the place its number gives; a higher
+    // number takes the place of a lower one. The last one alone is not enough: of four replicas that hold one checkpoint
+    // two may have gone on to the next, and then neither has f+1 as a last one.
+    private readonly (SeqNum Seq, Digest Digest)[] _announced;
 
     public CheckpointVotes(ClusterConfig config)
     {
@@ -27,17 +31,17 @@ public sealed class CheckpointVotes
         {
             _rows[i] = new Row(config.N);
         }
-        _highest = new SeqNum[config.N];
-        _highestDigest = new Digest[config.N];
+        _n = config.N;
+        _announced = new (SeqNum, Digest)[config.N * _rows.Length];
     }
 
     /// <summary>Records a vote above the stable checkpoint.</summary>
     public void Add(SeqNum seq, ReplicaId replica, in Digest digest, SeqNum stable)
     {
-        if (seq > _highest[replica.Value])
+        ref (SeqNum Seq, Digest Digest) last = ref _announced[PlaceOf(replica.Value, seq)];
+        if (seq > last.Seq)
         {
-            _highest[replica.Value] = seq;
-            _highestDigest[replica.Value] = digest;
+            last = (seq, digest);
         }
         if (seq > stable + _logSize)
         {
@@ -69,24 +73,33 @@ public sealed class CheckpointVotes
     public bool TryFindAhead(SeqNum above, int count, out SeqNum seq, out Digest digest)
     {
         (seq, digest) = (above, default);
-        for (int i = 0; i < _highest.Length; i++)
+        foreach ((SeqNum Seq, Digest Digest) candidate in _announced)
         {
-            int support = 0;
-            for (int j = 0; j < _highest.Length; j++)
+            if (candidate.Seq <= seq)
             {
-                support += _highest[j] == _highest[i] && _highestDigest[j] == _highestDigest[i] ? 1 : 0;
+                continue;
             }
-            if (support >= count && _highest[i] > seq)
+            int support = 0;
+            for (int i = 0; i < _n; i++)
             {
-                (seq, digest) = (_highest[i], _highestDigest[i]);
+                support += Announced(new ReplicaId(i), candidate.Seq, candidate.Digest) ? 1 : 0;
+            }
+            if (support >= count)
+            {
+                (seq, digest) = candidate;
             }
         }
         return seq > above;
     }
 
-    /// <summary>Whether a replica's last announcement is this checkpoint.</summary>
-    public bool Announced(ReplicaId replica, SeqNum seq, in Digest digest) =>
-        _highest[replica.Value] == seq && _highestDigest[replica.Value] == digest;
+    /// <summary>Whether this checkpoint is among the replica's last announcements.</summary>
+    public bool Announced(ReplicaId replica, SeqNum seq, in Digest digest)
+    {
+        ref (SeqNum Seq, Digest Digest) last = ref _announced[PlaceOf(replica.Value, seq)];
+        return last.Seq == seq && last.Digest == digest;
+    }
+
+    private int PlaceOf(int replica, SeqNum seq) => (replica * _rows.Length) + (int)(seq.Value / _period % _rows.Length);
 
     private Row RowOf(SeqNum seq) => _rows[seq.Value / _period % _rows.Length];
 }

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using BfsCore;
 using BfsCore.Messages;
+using BfsCore.Replication;
 using BfsTests.Engine;
 
 namespace BfsTests.Simulator;
@@ -44,6 +45,31 @@ public sealed class FoundBySeedsTests
         Assert.All(cluster.Replicas, r => Assert.Equal(4, r.StableCheckpoint.Value));
         Assert.All(cluster.Replicas, r => Assert.False(r.Diverged));
         Assert.All(cluster.Replicas, r => Assert.Equal(0, r.Counters.StateTransfers));
+    }
+
+    /// <summary>
+    /// Seed 17431: of seven replicas four held checkpoint 50, and two of them had gone on to 52. Those left behind counted
+    /// last announcements only, never found f+1 = 3 alike, and without them the rest could not go on.
+    /// </summary>
+    [Fact]
+    public void A_checkpoint_counts_for_those_left_behind_though_some_have_gone_on()
+    {
+        using InMemoryCluster cluster = new(c => c with { CheckpointPeriod = 2, LogSize = 6, WindowSize = 2 }, n: 7);
+        var votes = new CheckpointVotes(cluster.Config);
+        var zero = new SeqNum(0);
+        Digest fifty = Digest.Read(new byte[] { 50 }.Concat(new byte[31]).ToArray());
+        Digest fiftyTwo = Digest.Read(new byte[] { 52 }.Concat(new byte[31]).ToArray());
+        foreach (int replica in new[] { 0, 1, 5, 6 })
+        {
+            votes.Add(new SeqNum(50), new ReplicaId(replica), fifty, zero);
+        }
+        votes.Add(new SeqNum(52), new ReplicaId(0), fiftyTwo, zero);
+        votes.Add(new SeqNum(52), new ReplicaId(1), fiftyTwo, zero);
+        Assert.True(votes.TryFindAhead(new SeqNum(8), cluster.Config.WeakQuorum, out SeqNum seq, out Digest digest));
+        Assert.Equal((new SeqNum(50), fifty), (seq, digest));
+        Assert.True(votes.Announced(new ReplicaId(0), new SeqNum(50), fifty));
+        Assert.False(votes.Announced(new ReplicaId(0), new SeqNum(50), fiftyTwo));
+        Assert.False(votes.TryFindAhead(new SeqNum(50), cluster.Config.WeakQuorum, out _, out _));
     }
 
     /// <summary>Pitfall 2: what is not authenticated is never answered with more bytes than it had.</summary>
