@@ -14,6 +14,7 @@ public sealed record SimOptions
     public required int DigestReplyThresholdBytes { get; init; }
     public required bool TentativeExecution { get; init; }
     public required bool ReadOnlyOptimization { get; init; }
+    public required bool PiggybackCommits { get; init; }
 
     /// <summary>Operations of all clients together.</summary>
     public required int Operations { get; init; }
@@ -64,6 +65,7 @@ public sealed record SimOptions
             DigestReplyThresholdBytes = random.Choose(0, 32, 32, 1000),
             TentativeExecution = !random.PerMille(250),
             ReadOnlyOptimization = !random.PerMille(250),
+            PiggybackCommits = !random.PerMille(250),
             Operations = random.Between(50, 400),
             Keys = random.Between(1, 8),
             ReadsPerMille = random.Choose(0, 300, 700),

@@ -128,6 +128,7 @@ public sealed class Simulation : IDisposable
         DigestReplyThresholdBytes = options.DigestReplyThresholdBytes,
         TentativeExecution = options.TentativeExecution,
         ReadOnlyOptimization = options.ReadOnlyOptimization,
+        PiggybackCommits = options.PiggybackCommits,
         SlotsPerClient = options.SlotsPerClient,
         ServiceStateBytes = 1 << 20,
     };
