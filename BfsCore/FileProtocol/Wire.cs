@@ -43,14 +43,14 @@ public ref struct WireWriter(Span<byte> buffer)
         U32(handle.Generation);
     }
 
-    public void Bytes(ReadOnlySpan<byte> bytes)
+    public void Bytes(scoped ReadOnlySpan<byte> bytes)
     {
         bytes.CopyTo(_buffer[Length..]);
         Length += bytes.Length;
     }
 
     /// <summary>A length (u16) and the bytes.</summary>
-    public void Name(ReadOnlySpan<byte> name)
+    public void Name(scoped ReadOnlySpan<byte> name)
     {
         U16((ushort)name.Length);
         Bytes(name);
@@ -61,6 +61,9 @@ public ref struct WireWriter(Span<byte> buffer)
         MemoryMarshal.Write(_buffer[Length..], in attributes);
         Length += FileAttributes.WireBytes;
     }
+
+    /// <summary>The same writer back at an earlier length.</summary>
+    public readonly WireWriter Truncated(int length) => new(_buffer) { Length = length };
 
     /// <summary>Room for <paramref name="count"/> bytes that the caller fills.</summary>
     public Span<byte> Reserve(int count)

@@ -1,0 +1,227 @@
+using BfsCore.FileProtocol;
+
+namespace BfsReplica.Snfsd;
+
+/// <summary>
+/// Read, Write and changes of size. Invariant: what a file's last block holds beyond its size is zero, so that growing it
+/// shows zeros.
+/// </summary>
+public sealed partial class FileService
+{
+    private const ulong MaxFileBytes = BlockMap.MaxBlocks * (ulong)Volume.BlockBytes;
+    private const byte AppendFlag = 1;
+    private const byte KeepSetIdsFlag = 2;
+
+    private Errno Read(ref WireReader reader, scoped in Caller caller, ref WireWriter body)
+    {
+        FileHandle handle = reader.Handle();
+        ulong offset = reader.U64();
+        uint count = reader.U32();
+        if (!reader.Ok || count > FileLimits.MaxTransferBytes)
+        {
+            return Errno.EINVAL;
+        }
+        Errno status = Resolve(handle, out uint number);
+        if (status != Errno.Ok)
+        {
+            return status;
+        }
+        ref readonly Inode inode = ref _volume.GetInode(number);
+        if (!inode.IsRegular)
+        {
+            return inode.IsDirectory ? Errno.EISDIR : Errno.EINVAL;
+        }
+        // A program that may be executed may be read by the kernel to execute it.
+        if (!caller.MayUseOpen(inode, 4) && !caller.May(inode, 1))
+        {
+            return Errno.EACCES;
+        }
+        if (offset < inode.Size)
+        {
+            int length = (int)Math.Min(count, inode.Size - offset);
+            CopyOut(inode, offset, body.Reserve(length));
+        }
+        return Errno.Ok;
+    }
+
+    private void CopyOut(in Inode inode, ulong offset, Span<byte> destination)
+    {
+        if (inode.IsInline)
+        {
+            ReadOnlySpan<byte> content = inode.Content;
+            content.Slice((int)offset, destination.Length).CopyTo(destination);
+            return;
+        }
+        while (destination.Length > 0)
+        {
+            int within = (int)(offset % Volume.BlockBytes);
+            int length = Math.Min(Volume.BlockBytes - within, destination.Length);
+            uint block = _map.Find(inode, (long)(offset / Volume.BlockBytes));
+            if (block == 0)
+            {
+                destination[..length].Clear();
+            }
+            else
+            {
+                _volume.Block(block).Slice(within, length).CopyTo(destination);
+            }
+            destination = destination[length..];
+            offset += (ulong)length;
+        }
+    }
+
+    private Errno Write(ref WireReader reader, scoped in Caller caller, ref WireWriter body)
+    {
+        FileHandle handle = reader.Handle();
+        ulong offset = reader.U64();
+        byte flags = reader.U8();
+        ReadOnlySpan<byte> data = reader.ToEnd();
+        if (!reader.Ok || data.Length > FileLimits.MaxTransferBytes || flags > (AppendFlag | KeepSetIdsFlag))
+        {
+            return Errno.EINVAL;
+        }
+        Errno status = Resolve(handle, out uint number);
+        if (status != Errno.Ok)
+        {
+            return status;
+        }
+        ref readonly Inode old = ref _volume.GetInode(number);
+        offset = (flags & AppendFlag) != 0 ? old.Size : offset;
+        status = CheckWrite(old, offset, data.Length, caller);
+        if (status != Errno.Ok)
+        {
+            return status;
+        }
+        if (data.Length > 0)
+        {
+            ref Inode inode = ref _volume.ChangeInode(number);
+            CopyIn(ref inode, offset, data);
+            inode.MtimeNanos = inode.CtimeNanos = ChangeTime(caller);
+            if ((flags & KeepSetIdsFlag) == 0)
+            {
+                ClearSetIds(ref inode, caller);
+            }
+        }
+        WriteAttributes(number, ref body);
+        return Errno.Ok;
+    }
+
+    private Errno CheckWrite(in Inode inode, ulong offset, int length, scoped in Caller caller)
+    {
+        if (!inode.IsRegular)
+        {
+            return inode.IsDirectory ? Errno.EISDIR : Errno.EINVAL;
+        }
+        if (!caller.MayUseOpen(inode, 2))
+        {
+            return Errno.EACCES;
+        }
+        if (offset > MaxFileBytes || (ulong)length > MaxFileBytes - offset)
+        {
+            return Errno.EFBIG;
+        }
+        return _volume.HasBlocks(NewBlocksFor(inode, offset, length)) ? Errno.Ok : Errno.ENOSPC;
+    }
+
+    /// <summary>At least as many blocks as a write can need, so that it is done whole or not at all.</summary>
+    private long NewBlocksFor(in Inode inode, ulong offset, int length)
+    {
+        ulong end = offset + (ulong)length;
+        if (length == 0 || (inode.IsInline && end <= Inode.InlineBytes))
+        {
+            return 0;
+        }
+        long first = (long)(offset / Volume.BlockBytes);
+        long last = (long)((end - 1) / Volume.BlockBytes);
+        long holes = inode.IsInline ? last - first + 1 : 0;
+        for (long i = first; i <= last && !inode.IsInline; i++)
+        {
+            holes += _map.Find(inode, i) == 0 ? 1 : 0;
+        }
+        // The range may cross into a new indirect block; a short file's own content moves to a block too.
+        return holes == 0 ? 0 : holes + (2 * BlockMap.MaxIndirect) + 1;
+    }
+
+    private void CopyIn(ref Inode inode, ulong offset, ReadOnlySpan<byte> data)
+    {
+        ulong end = offset + (ulong)data.Length;
+        if (inode.IsInline && end <= Inode.InlineBytes)
+        {
+            Span<byte> content = inode.Content;
+            data.CopyTo(content[(int)offset..]);
+            inode.Size = Math.Max(inode.Size, end);
+            return;
+        }
+        LeaveInode(ref inode);
+        inode.Size = Math.Max(inode.Size, end);
+        while (data.Length > 0)
+        {
+            int within = (int)(offset % Volume.BlockBytes);
+            int length = Math.Min(Volume.BlockBytes - within, data.Length);
+            uint block = _map.FindOrAdd(ref inode, (long)(offset / Volume.BlockBytes), clear: length < Volume.BlockBytes);
+            data[..length].CopyTo(_volume.ChangeBlock(block, within, length));
+            data = data[length..];
+            offset += (ulong)length;
+        }
+    }
+
+    /// <summary>Moves a short file's content from the inode to a block.</summary>
+    private void LeaveInode(ref Inode inode)
+    {
+        if (!inode.IsInline)
+        {
+            return;
+        }
+        Span<byte> content = inode.Content;
+        Span<byte> saved = stackalloc byte[Inode.InlineBytes];
+        content.CopyTo(saved);
+        content.Clear();
+        inode.Flags &= ~InodeFlags.Inline;
+        if (inode.Size > 0)
+        {
+            saved.CopyTo(_volume.ChangeBlock(_map.FindOrAdd(ref inode, 0, clear: true)));
+        }
+    }
+
+    private void Resize(ref Inode inode, ulong size)
+    {
+        if (size > inode.Size)
+        {
+            if (inode.IsInline && size > Inode.InlineBytes)
+            {
+                LeaveInode(ref inode);
+            }
+        }
+        else if (inode.IsInline)
+        {
+            Span<byte> content = inode.Content;
+            content[(int)size..].Clear();
+        }
+        else
+        {
+            Shrink(ref inode, size);
+        }
+        inode.Size = size;
+    }
+
+    private void Shrink(ref Inode inode, ulong size)
+    {
+        long keep = (long)((size + Volume.BlockBytes - 1) / Volume.BlockBytes);
+        _map.FreeFrom(ref inode, keep);
+        int within = (int)(size % Volume.BlockBytes);
+        if (within > 0)
+        {
+            uint block = _map.Find(inode, keep - 1);
+            if (block != 0)
+            {
+                _volume.ChangeBlock(block, within, Volume.BlockBytes - within).Clear();
+            }
+        }
+        if (size == 0)
+        {
+            inode.Flags |= InodeFlags.Inline;
+            Span<byte> content = inode.Content;
+            content.Clear();
+        }
+    }
+}
