@@ -133,7 +133,7 @@ internal sealed class Volume
     public const uint ReservedBlocks = 16;
 
     private const int BitsPerPage = BlockBytes * 8;
-    private const long RegionBytesPerInode = 16 * 1024;
+    private const long RegionBytesPerInode = 8 * 1024;
     private const int OrphanPage = 1;
 
     private readonly StateRegion _region;
