@@ -56,6 +56,8 @@ public sealed class Relay : IDisposable
     /// </summary>
     public MountResult Mount()
     {
+        // What awaits an operation goes on inside the event that completes it, on this thread.
+        SynchronizationContext.SetSynchronizationContext(null);
         string error = Connect();
         if (error.Length > 0)
         {

@@ -117,7 +117,8 @@ public abstract class SlotInvoker : IInvoker
         return false;
     }
 
-    private void SendQueued()
+    /// <summary>Sends what waits, as far as there are slots; also after every completion.</summary>
+    protected void SendQueued()
     {
         if (_sendingQueued)
         {

@@ -84,16 +84,19 @@ internal static class FuseMount
     private static bool IsStale(string mountPoint)
     {
         bool stale = false;
-        Thread probe = new(() =>
-        {
-            int result = Native.Access(mountPoint, 0);
-            stale = result != 0 && Marshal.GetLastPInvokeError() is Native.ENOTCONN or Native.ECONNABORTED;
-        })
+        // statfs, because its answer is never cached.
+        Thread probe = new(() => stale = AskFileSystem(mountPoint) is Native.ENOTCONN or Native.ECONNABORTED)
         {
             IsBackground = true,
         };
         probe.Start();
         return probe.Join(ProbeMillis) && stale;
+    }
+
+    private static unsafe int AskFileSystem(string mountPoint)
+    {
+        byte* statistics = stackalloc byte[256];
+        return Native.StatFileSystem(mountPoint, statistics) == 0 ? 0 : Marshal.GetLastPInvokeError();
     }
 
     private static int MountDirectly(string mountPoint, MountOptions options, out string error)

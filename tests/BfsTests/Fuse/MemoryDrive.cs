@@ -10,6 +10,8 @@ namespace BfsTests.Fuse;
 /// </summary>
 internal sealed class MemoryDrive
 {
+    private const int MaxFileBytes = 64 << 20;
+
     private readonly Dictionary<uint, Inode> _inodes = [];
     private uint _nextInode = 2;
     private long _now = 1_700_000_000_000_000_000;
@@ -106,6 +108,10 @@ internal sealed class MemoryDrive
         ulong size = reader.U64();
         if ((mask & SetAttrMask.Size) != 0)
         {
+            if (size > MaxFileBytes)
+            {
+                return Errno.EFBIG;
+            }
             Array.Resize(ref inode.Data, (int)size);
         }
         if ((mask & SetAttrMask.Mode) != 0)
@@ -176,9 +182,13 @@ internal sealed class MemoryDrive
     private Errno Rename(Inode from, ref WireReader reader, ref WireWriter body)
     {
         string name = Text(reader.Name());
-        Inode to = _inodes[reader.Handle().Inode];
+        bool known = _inodes.TryGetValue(reader.Handle().Inode, out Inode? to);
         string newName = Text(reader.Name());
         reader.U32();
+        if (!known || to is null)
+        {
+            return Errno.ESTALE;
+        }
         if (!from.Entries.Remove(name, out uint moved))
         {
             return Errno.ENOENT;
@@ -213,6 +223,10 @@ internal sealed class MemoryDrive
         {
             return error;
         }
+        if (offset > MaxFileBytes)
+        {
+            return Errno.EFBIG;
+        }
         offset = (flags & 1) != 0 ? (ulong)inode.Data.Length : offset;
         Writes.Add((offset, data.Length, flags));
         int end = (int)offset + data.Length;
@@ -229,7 +243,7 @@ internal sealed class MemoryDrive
     {
         List<(string Name, uint Inode)> entries =
             [(".", directory.Handle.Inode), ("..", directory.Parent), .. directory.Entries.Select(e => (e.Key, e.Value))];
-        for (int i = (int)cookie; i < entries.Count; i++)
+        for (int i = (int)Math.Min(cookie, int.MaxValue); i < entries.Count; i++)
         {
             byte[] name = Encoding.UTF8.GetBytes(entries[i].Name);
             if (body.Length + 8 + Attributes.WireBytes + 2 + name.Length > maxBytes)

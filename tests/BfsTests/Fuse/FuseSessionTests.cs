@@ -1,0 +1,273 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Text;
+using BfsClient.Fuse;
+using BfsCore.FileProtocol;
+
+namespace BfsTests.Fuse;
+
+/// <summary>Requests as the kernel encodes them, also short and senseless ones, and the replies to them.</summary>
+public sealed class FuseSessionTests : IDisposable
+{
+    private readonly FileSystemFixture _fixture = new();
+    private readonly Replies _replies = new();
+    private readonly FuseSession _session;
+    private ulong _unique = 2;
+
+    public FuseSessionTests() => _session = NewSession(strict: false);
+
+    public void Dispose() => _fixture.Dispose();
+
+    [Fact]
+    public void InitAgreesOnWhatBothCan()
+    {
+        (_, byte[] body) = Ask(FuseOpcode.Init, 0, Bytes(new FuseInitIn { Major = 7, Minor = 45, MaxReadahead = 131072, Flags = 0xFFFFFFFF }), Bytes(0xFFFFFFFFu), new byte[44]);
+        FuseInitOut init = MemoryMarshal.Read<FuseInitOut>(body);
+        Assert.Equal((7u, 39u, 131072u, 1u << 20), (init.Major, init.Minor, init.MaxReadahead, init.MaxWrite));
+        Assert.Equal((256, 64, 1u), (init.MaxPages, init.MaxBackground, init.TimeGranularity));
+        ulong flags = init.Flags | ((ulong)init.Flags2 << 32);
+        const ulong notDone = (1ul << 1) | (1ul << 4) | (1ul << 6) | (1ul << 10) | (1ul << 16) | (1ul << 20) | (1ul << 24) | (1ul << 31);
+        Assert.Equal(0ul, flags & notDone);
+        Assert.Equal((ulong)FuseInitFlags.DirectIoAllowMmap, flags & (ulong)FuseInitFlags.DirectIoAllowMmap);
+    }
+
+    [Fact]
+    public void InitOfAnOlderKernelIsShorter()
+    {
+        (int error, byte[] body) = Ask(FuseOpcode.Init, 0, Bytes(new FuseInitIn { Major = 7, Minor = 31, Flags = 1 }));
+        Assert.Equal(0, error);
+        FuseInitOut init = MemoryMarshal.Read<FuseInitOut>(body);
+        Assert.Equal((31u, 1u, 0u), (init.Minor, init.Flags, init.Flags2));
+    }
+
+    [Fact]
+    public void CreateWriteReadRelease()
+    {
+        (_, byte[] created) = Ask(FuseOpcode.Create, 1, Bytes(new FuseCreateIn { Flags = 2, Mode = 0x81A4 }), Name("a"));
+        FuseEntryOut entry = MemoryMarshal.Read<FuseEntryOut>(created);
+        ulong handle = MemoryMarshal.Read<FuseOpenOut>(created.AsSpan(128)).FileHandle;
+        Assert.Equal((7ul, 1ul, 2ul), (entry.Generation, entry.EntryValid, entry.Attr.Inode));
+        Assert.Equal((7ul << 32) | 2, entry.NodeId);
+        (_, byte[] written) = Ask(FuseOpcode.Write, entry.NodeId, Bytes(new FuseWriteIn { FileHandle = handle, Offset = 3, Size = 4 }), "data"u8.ToArray());
+        Assert.Equal(4u, MemoryMarshal.Read<FuseWriteOut>(written).Size);
+        Assert.Equal(0, Ask(FuseOpcode.Flush, entry.NodeId, Bytes(new FuseFlushIn { FileHandle = handle })).Error);
+        (_, byte[] read) = Ask(FuseOpcode.Read, entry.NodeId, Bytes(new FuseReadIn { FileHandle = handle, Size = 100 }));
+        Assert.Equal("\0\0\0data"u8.ToArray(), read);
+        Assert.Equal(0, Ask(FuseOpcode.Release, entry.NodeId, Bytes(new FuseReleaseIn { FileHandle = handle })).Error);
+        Assert.Equal(-9, Ask(FuseOpcode.Read, entry.NodeId, Bytes(new FuseReadIn { FileHandle = handle, Size = 100 })).Error);
+        Assert.Equal(0, _fixture.Files.NodesInUse);
+        // The kernel said nothing of killing setuid, so the bits are kept.
+        Assert.Equal([(3ul, 4, (byte)2)], _fixture.Drive.Writes);
+    }
+
+    [Fact]
+    public void PagesAndAttributesAreKeptOnlyIfNothingChanged()
+    {
+        FileHandle file = _fixture.Create("a").Handle;
+        Assert.Equal(0u, Open(file, out bool invalidated));
+        Assert.True(invalidated);
+        Assert.Equal(FuseConstants.OpenKeepCache, Open(file, out invalidated));
+        Assert.False(invalidated);
+        _fixture.Drive.ChangeElsewhere(file, [1, 2, 3]);
+        Assert.Equal(0u, Open(file, out invalidated));
+        Assert.True(invalidated);
+        Assert.Equal(FuseConstants.OpenKeepCache, Open(file, out _));
+        Ask(FuseOpcode.Forget, file.Packed, new byte[8]);
+        Assert.Equal(0u, Open(file, out _));
+    }
+
+    [Fact]
+    public void StrictFilesBypassThePageCache()
+    {
+        FuseSession strict = NewSession(strict: true);
+        FileHandle file = _fixture.Create("a").Handle;
+        (_, byte[] opened) = Ask(strict, FuseOpcode.Open, file.Packed, Bytes(new FuseOpenIn()));
+        Assert.Equal(FuseConstants.OpenDirectIo, MemoryMarshal.Read<FuseOpenOut>(opened).OpenFlags);
+    }
+
+    [Fact]
+    public void ListingWithAttributes()
+    {
+        _fixture.Create("a");
+        ulong handle = MemoryMarshal.Read<FuseOpenOut>(Ask(FuseOpcode.OpenDir, 1, Bytes(new FuseOpenIn())).Body).FileHandle;
+        (_, byte[] listing) = Ask(FuseOpcode.ReadDirPlus, 1, Bytes(new FuseReadIn { FileHandle = handle, Size = 4096 }));
+        Assert.Equal(3 * 160, listing.Length);
+        Assert.Equal(0ul, MemoryMarshal.Read<FuseEntryOut>(listing).NodeId);
+        Assert.Equal((7ul << 32) | 2, MemoryMarshal.Read<FuseEntryOut>(listing.AsSpan(320)).NodeId);
+        FuseDirent dirent = MemoryMarshal.Read<FuseDirent>(listing.AsSpan(320 + 128));
+        Assert.Equal((2ul, 3ul, 1u, 8u), (dirent.Inode, dirent.Offset, dirent.NameLength, dirent.Type));
+        // What does not fit comes with the next request.
+        (_, byte[] first) = Ask(FuseOpcode.ReadDir, 1, Bytes(new FuseReadIn { FileHandle = handle, Size = 70 }));
+        Assert.Equal(64, first.Length);
+        (_, byte[] second) = Ask(FuseOpcode.ReadDir, 1, Bytes(new FuseReadIn { FileHandle = handle, Size = 70, Offset = 2 }));
+        Assert.Equal("a", Encoding.UTF8.GetString(second.AsSpan(24, 1)));
+        Assert.Empty(Ask(FuseOpcode.ReadDir, 1, Bytes(new FuseReadIn { FileHandle = handle, Size = 70, Offset = 3 })).Body);
+    }
+
+    [Fact]
+    public void NamesOfMoreThan255BytesAreTooLong()
+    {
+        Assert.Equal(-2, Ask(FuseOpcode.Lookup, 1, Name(new string('x', 255))).Error);
+        Assert.Equal(-36, Ask(FuseOpcode.Lookup, 1, Name(new string('x', 256))).Error);
+    }
+
+    [Theory]
+    [InlineData(21)]
+    [InlineData(22)]
+    [InlineData(31)]
+    [InlineData(43)]
+    [InlineData(46)]
+    [InlineData(47)]
+    [InlineData(9999)]
+    public void WhatIsNotDoneIsEnosys(uint opcode) => Assert.Equal(-38, Ask((FuseOpcode)opcode, 1, new byte[64]).Error);
+
+    [Fact]
+    public void EveryRequestCutShortGetsAnErrorOrNothing()
+    {
+        FuseOpcode[] withBody =
+        [
+            FuseOpcode.Lookup, FuseOpcode.SetAttr, FuseOpcode.Symlink, FuseOpcode.Mknod, FuseOpcode.Mkdir, FuseOpcode.Unlink,
+            FuseOpcode.Rmdir, FuseOpcode.Rename, FuseOpcode.Link, FuseOpcode.Open, FuseOpcode.Read, FuseOpcode.Write,
+            FuseOpcode.Release, FuseOpcode.Fsync, FuseOpcode.Flush, FuseOpcode.Init, FuseOpcode.OpenDir, FuseOpcode.ReadDir,
+            FuseOpcode.ReleaseDir, FuseOpcode.FsyncDir, FuseOpcode.Access, FuseOpcode.Create, FuseOpcode.ReadDirPlus,
+            FuseOpcode.Rename2,
+        ];
+        Assert.All(withBody, opcode => Assert.Equal(-22, Ask(opcode, 1, [1, 2, 3]).Error));
+        Assert.Equal(0, _session.ActiveRequests);
+        Receive([]);
+        Receive(new byte[39]);
+        byte[] wrongLength = Message(FuseOpcode.GetAttr, 1, 500, new byte[16]);
+        wrongLength[0]++;
+        Receive(wrongLength);
+        Ask(FuseOpcode.BatchForget, 1, Bytes(new FuseBatchForgetIn { Count = uint.MaxValue }), new byte[20]);
+        Ask(FuseOpcode.Interrupt, 1, [1]);
+        Ask(FuseOpcode.Interrupt, 1, Bytes(12345ul));
+        Assert.Equal(0, _session.ActiveRequests);
+    }
+
+    [Fact]
+    public void RandomBytesHarmNothing()
+    {
+        Random random = new(3);
+        for (int i = 0; i < 20_000; i++)
+        {
+            byte[] body = new byte[random.Next(120)];
+            random.NextBytes(body);
+            if (random.Next(2) == 0)
+            {
+                Array.Clear(body, 0, body.Length / 2);
+            }
+            Receive(Message((FuseOpcode)random.Next(55), (ulong)random.Next(4), (ulong)(i + 10), body));
+            if (i % 64 == 0)
+            {
+                Settle();
+            }
+        }
+        Settle();
+        Assert.Equal(0, _session.ActiveRequests);
+        Assert.Equal(0, Ask(FuseOpcode.GetAttr, 1, new byte[16]).Error);
+    }
+
+    [Fact]
+    public void InterruptEndsWhatWaitsForASlot()
+    {
+        _fixture.Invoker.Held = true;
+        for (ulong i = 0; i < 65; i++)
+        {
+            Receive(Message(FuseOpcode.GetAttr, 1, 100 + i, new byte[16]));
+        }
+        Receive(Message(FuseOpcode.Interrupt, 0, 1, Bytes(100ul)));
+        Assert.Empty(_replies.Sent);
+        Receive(Message(FuseOpcode.Interrupt, 0, 1, Bytes(164ul)));
+        FuseOutHeader reply = MemoryMarshal.Read<FuseOutHeader>(Assert.Single(_replies.Sent));
+        Assert.Equal((164ul, -4), (reply.Unique, reply.Error));
+        _fixture.Invoker.ExecuteAll();
+        Assert.Equal(65, _replies.Sent.Count);
+    }
+
+    [Fact]
+    public void TimesBefore1970AndBeyondTheRange()
+    {
+        FileHandle file = _fixture.Create("a").Handle;
+        FuseSetAttrIn set = new() { Valid = FuseAttrValid.Mtime, Mtime = unchecked((ulong)-2), MtimeNanos = 500 };
+        Assert.Equal(0, Ask(FuseOpcode.SetAttr, file.Packed, Bytes(set)).Error);
+        set.Mtime = ulong.MaxValue / 2;
+        Assert.Equal(0, Ask(FuseOpcode.SetAttr, file.Packed, Bytes(set)).Error);
+    }
+
+    private uint Open(FileHandle file, out bool invalidated)
+    {
+        int before = _replies.Sent.Count(IsNotification);
+        (_, byte[] opened) = Ask(FuseOpcode.Open, file.Packed, Bytes(new FuseOpenIn()));
+        invalidated = _replies.Sent.Count(IsNotification) > before;
+        FuseOpenOut reply = MemoryMarshal.Read<FuseOpenOut>(opened);
+        Ask(FuseOpcode.Release, file.Packed, Bytes(new FuseReleaseIn { FileHandle = reply.FileHandle }));
+        return reply.OpenFlags;
+    }
+
+    private static bool IsNotification(byte[] message) => MemoryMarshal.Read<FuseOutHeader>(message).Unique == 0;
+
+    private FuseSession NewSession(bool strict) => new(_fixture.Files, _replies, new FuseSessionOptions
+    {
+        AttributeMicros = 1_000_000,
+        EntryMicros = 1_000_000,
+        Strict = strict,
+        ReadaheadBytes = 1 << 20,
+    });
+
+    private (int Error, byte[] Body) Ask(FuseOpcode opcode, ulong node, params byte[][] parts) =>
+        Ask(_session, opcode, node, parts);
+
+    private (int Error, byte[] Body) Ask(FuseSession session, FuseOpcode opcode, ulong node, params byte[][] parts)
+    {
+        ulong unique = _unique += 2;
+        Receive(session, Message(opcode, node, unique, [.. parts.SelectMany(p => p)]));
+        Settle();
+        byte[]? reply = _replies.Sent.LastOrDefault(m => MemoryMarshal.Read<FuseOutHeader>(m).Unique == unique);
+        return reply is null ? (0, []) : (MemoryMarshal.Read<FuseOutHeader>(reply).Error, reply[16..]);
+    }
+
+    private void Receive(byte[] message) => Receive(_session, message);
+
+    private static void Receive(FuseSession session, byte[] message)
+    {
+        // As on a relay's thread: continuations run where the operation completes.
+        SynchronizationContext.SetSynchronizationContext(null);
+        session.Receive(message);
+    }
+
+    private void Settle()
+    {
+        while (_fixture.Invoker.Outstanding > 0)
+        {
+            _fixture.Loop.RunOnce();
+        }
+    }
+
+    private static byte[] Message(FuseOpcode opcode, ulong node, ulong unique, byte[] body)
+    {
+        FuseInHeader header = new() { Length = (uint)(40 + body.Length), Opcode = opcode, Unique = unique, NodeId = node };
+        return [.. Bytes(header), .. body];
+    }
+
+    private static byte[] Bytes<T>(T value)
+        where T : unmanaged
+    {
+        byte[] bytes = new byte[Unsafe.SizeOf<T>()];
+        MemoryMarshal.Write(bytes, in value);
+        return bytes;
+    }
+
+    private static byte[] Name(string name) => [.. Encoding.UTF8.GetBytes(name), 0];
+
+    private sealed class Replies : IFuseReplies
+    {
+        public List<byte[]> Sent { get; } = [];
+
+        public void Send(ReadOnlySpan<byte> message)
+        {
+            Assert.Equal(message.Length, (int)MemoryMarshal.Read<FuseOutHeader>(message).Length);
+            Sent.Add(message.ToArray());
+        }
+    }
+}
