@@ -115,7 +115,8 @@ public interface IFileOperations
     OpenFile OpenDirectory(in Caller caller, FileHandle directory);
 
     /// <summary>Makes the entries from the cookie on ready for <see cref="TryPeekEntry"/>.</summary>
-    ValueTask<Errno> ReadDirectoryAsync(OpenFile directory, ulong cookie, CallToken? call);
+    /// <param name="wantedBytes">About how much the caller will take.</param>
+    ValueTask<Errno> ReadDirectoryAsync(OpenFile directory, ulong cookie, int wantedBytes, CallToken? call);
 
     /// <summary>The next entry that is ready; false when there is none.</summary>
     bool TryPeekEntry(OpenFile directory, out DirectoryEntry entry);

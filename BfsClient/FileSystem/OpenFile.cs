@@ -32,9 +32,11 @@ public sealed class OpenFile
 }
 
 /// <summary>Entries of a directory that were fetched together.</summary>
-internal sealed class DirectoryPage
+internal sealed class DirectoryPage(int bytes)
 {
-    public byte[] Data { get; } = new byte[FileLimits.MaxTransferBytes];
+    public const int MaxBytes = FileLimits.MaxTransferBytes;
+
+    public byte[] Data { get; } = new byte[bytes];
 
     public int Length { get; set; }
 
@@ -43,6 +45,6 @@ internal sealed class DirectoryPage
     /// <summary>The cookie of the entry at <see cref="Position"/>.</summary>
     public ulong Cookie { get; set; }
 
-    /// <summary>Attributes older than the attribute timeout are fetched again.</summary>
-    public long FetchedMicros { get; set; }
+    /// <summary>When it was asked for, and after how many changes of ours: an old page is fetched again.</summary>
+    public (long Micros, long Changes) Asked { get; init; }
 }

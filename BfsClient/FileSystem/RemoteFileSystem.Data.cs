@@ -35,7 +35,9 @@ public sealed partial class RemoteFileSystem
     }
 
     public ValueTask<Errno> FlushAsync(OpenFile file) =>
-        file.Node.Writes.IsEmpty ? new(TakeError(file)) : DrainThenTakeErrorAsync(file);
+        (file.Mode & (OpenMode.Write | OpenMode.ReadWrite)) == 0 ? new(Errno.Ok)
+            : file.Node.Writes.IsEmpty ? new(TakeError(file))
+            : DrainThenTakeErrorAsync(file);
 
     public async ValueTask<Errno> FsyncAsync(OpenFile file)
     {
@@ -89,6 +91,7 @@ public sealed partial class RemoteFileSystem
 
     private void OnWriteSettled(Node node, FileAttributes? attributes, Asked asked)
     {
+        _changes++;
         if (attributes is { } known)
         {
             node.Learn(known, asked);

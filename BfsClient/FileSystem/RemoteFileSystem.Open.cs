@@ -8,6 +8,7 @@ public sealed partial class RemoteFileSystem
 {
     private const uint AccessRead = 4;
     private const uint AccessWrite = 2;
+    private const int MinPageBytes = 4096;
 
     public ValueTask<Outcome<OpenFile>> OpenAsync(in Caller caller, FileHandle file, OpenMode mode)
     {
@@ -83,8 +84,10 @@ public sealed partial class RemoteFileSystem
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<Outcome<OpenFile>> CreatedAsync(Caller caller, OpBuffer buffer, OpenMode mode)
     {
-        Asked asked = Ask();
+        NamesChange();
+        long askedMicros = _nowMicros();
         InvokeResult result = await _invoker.InvokeAsync(buffer.Operation, readOnly: false, buffer.Body, caller.Call);
+        NamesChange();
         WireReader reader = buffer.Result(result);
         bool existed = reader.U8() != 0;
         FileAttributes attributes = reader.Attributes();
@@ -95,7 +98,7 @@ public sealed partial class RemoteFileSystem
             return result.Status != Errno.Ok ? result.Status : Errno.EIO;
         }
         OpenFile open = Use(caller, attributes.Handle, mode);
-        open.Attributes = open.Node.Learn(attributes, asked);
+        open.Attributes = open.Node.Learn(attributes, new Asked(askedMicros, _namesEpoch));
         return existed ? await OpenExistingAsync(caller, open) : open;
     }
 
@@ -115,12 +118,17 @@ public sealed partial class RemoteFileSystem
             : DrainThenFetchAsync(caller, open.Node));
     }
 
-    public ValueTask<Errno> ReadDirectoryAsync(OpenFile directory, ulong cookie, CallToken? call)
+    public ValueTask<Errno> ReadDirectoryAsync(OpenFile directory, ulong cookie, int wantedBytes, CallToken? call)
     {
         DirectoryPage? page = directory.Page;
-        bool usable = page is not null && cookie != 0 && page.Cookie == cookie && page.Position < page.Length &&
-            _nowMicros() - page.FetchedMicros < Math.Max(_options.AttributeMicros, 1);
-        return usable ? new(Errno.Ok) : FetchPageAsync(directory, cookie, call);
+        bool goesOn = page is not null && cookie != 0 && page.Cookie == cookie && page.Position < page.Length;
+        if (goesOn && page!.Asked.Changes == _changes && _nowMicros() - page.Asked.Micros < _options.AttributeMicros)
+        {
+            return new(Errno.Ok);
+        }
+        // Who changes what is listed will do so again before the next part: then fetch no more than is wanted now.
+        int bytes = goesOn ? Math.Clamp(wantedBytes, MinPageBytes, DirectoryPage.MaxBytes) : DirectoryPage.MaxBytes;
+        return FetchPageAsync(directory, cookie, bytes, call);
     }
 
     public bool TryPeekEntry(OpenFile directory, out DirectoryEntry entry)
@@ -161,9 +169,9 @@ public sealed partial class RemoteFileSystem
         page.Position = page.Length - reader.Remaining;
     }
 
-    private async ValueTask<Errno> FetchPageAsync(OpenFile directory, ulong cookie, CallToken? call)
+    private async ValueTask<Errno> FetchPageAsync(OpenFile directory, ulong cookie, int maxBytes, CallToken? call)
     {
-        DirectoryPage page = new() { Cookie = cookie, FetchedMicros = _nowMicros() };
+        DirectoryPage page = new(maxBytes) { Cookie = cookie, Asked = (_nowMicros(), _changes) };
         WireWriter writer = Begin(directory.Opener, directory.Groups, FileOp.Readdir, out OpBuffer buffer);
         writer.Handle(directory.Handle);
         writer.U64(cookie);

@@ -27,6 +27,9 @@ public sealed partial class RemoteFileSystem : IFileOperations
     /// <summary>Moves when an operation of ours may have changed attributes that its result does not name.</summary>
     private long _namesEpoch;
 
+    /// <summary>Moves with every change of ours: what a listing fetched before it is outdated.</summary>
+    private long _changes;
+
     /// <param name="nowMicros">A clock that never goes back, microseconds.</param>
     public RemoteFileSystem(IInvoker invoker, FileSystemOptions options, Func<long> nowMicros)
     {
@@ -97,7 +100,7 @@ public sealed partial class RemoteFileSystem : IFileOperations
         buffer.Written(writer);
         return _nodes.TryGetValue(file.Packed, out Node? node) && !node.Writes.IsEmpty
             ? DrainThenAttributesAsync(node, buffer, caller.Call)
-            : AttributesAsync(buffer, readOnly: false, caller.Call);
+            : ChangedAttributesAsync(buffer, caller.Call);
     }
 
     public ValueTask<Outcome<FileAttributes>> MknodAsync(in Caller caller, FileHandle parent, ReadOnlySpan<byte> name,
@@ -272,14 +275,27 @@ public sealed partial class RemoteFileSystem : IFileOperations
     private async ValueTask<Outcome<FileAttributes>> DrainThenAttributesAsync(Node node, OpBuffer buffer, CallToken? call)
     {
         await _writes.DrainAsync(node);
-        return await AttributesAsync(buffer, readOnly: false, call);
+        return await ChangedAttributesAsync(buffer, call);
+    }
+
+    private async ValueTask<Outcome<FileAttributes>> ChangedAttributesAsync(OpBuffer buffer, CallToken? call)
+    {
+        Outcome<FileAttributes> outcome = await AttributesAsync(buffer, readOnly: false, call);
+        _changes++;
+        return outcome;
+    }
+
+    private void NamesChange()
+    {
+        _namesEpoch++;
+        _changes++;
     }
 
     private async ValueTask<Outcome<FileAttributes>> NameChangeAsync(OpBuffer buffer, CallToken? call)
     {
-        _namesEpoch++;
+        NamesChange();
         Outcome<FileAttributes> outcome = await AttributesAsync(buffer, readOnly: false, call);
-        _namesEpoch++;
+        NamesChange();
         return outcome;
     }
 
@@ -295,9 +311,9 @@ public sealed partial class RemoteFileSystem : IFileOperations
     /// <summary>An operation that may take an inode's last name; the inode then lives on while it is open here.</summary>
     private async ValueTask<Errno> NameLossAsync(OpBuffer buffer, Caller caller)
     {
-        _namesEpoch++;
+        NamesChange();
         InvokeResult result = await _invoker.InvokeAsync(buffer.Operation, readOnly: false, buffer.Body, caller.Call);
-        _namesEpoch++;
+        NamesChange();
         WireReader reader = buffer.Result(result);
         bool orphaned = reader.U8() != 0;
         FileHandle handle = reader.Handle();

@@ -32,7 +32,7 @@ internal sealed partial class FuseSession
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask ReadDirAsync(FuseRequest request, OpenFile directory, ulong cookie, int size, bool plus)
     {
-        Errno error = await _files.ReadDirectoryAsync(directory, cookie, request);
+        Errno error = await _files.ReadDirectoryAsync(directory, cookie, size, request);
         if (error != Errno.Ok)
         {
             ReplyError(request, error);

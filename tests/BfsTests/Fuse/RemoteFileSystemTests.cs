@@ -200,7 +200,7 @@ public class RemoteFileSystemTests
         fixture.Invoker.Held = true;
         _ = fixture.Files.WriteAsync(file, 100, Pattern(10), true);
         fixture.Invoker.Held = false;
-        _ = fixture.Wait(fixture.Files.ReadDirectoryAsync(root, 0, null));
+        _ = fixture.Wait(fixture.Files.ReadDirectoryAsync(root, 0, 4096, null));
         Dictionary<string, bool> settled = [];
         while (fixture.Files.TryPeekEntry(root, out DirectoryEntry entry))
         {
@@ -225,7 +225,7 @@ public class RemoteFileSystemTests
         int count = 0;
         while (true)
         {
-            Assert.Equal(Errno.Ok, fixture.Wait(fixture.Files.ReadDirectoryAsync(root, cookie, null)));
+            Assert.Equal(Errno.Ok, fixture.Wait(fixture.Files.ReadDirectoryAsync(root, cookie, 4096, null)));
             int taken = 0;
             for (; taken < 20 && fixture.Files.TryPeekEntry(root, out DirectoryEntry entry); taken++)
             {
@@ -241,9 +241,48 @@ public class RemoteFileSystemTests
         Assert.Equal(1502, count);
         // 60 KiB hold some 530 entries, and the end is one more question.
         Assert.InRange(fixture.Drive.Log.Count(o => o == FileOp.Readdir) - before, 4, 5);
-        fixture.Wait(fixture.Files.ReadDirectoryAsync(root, 700, null));
+        fixture.Wait(fixture.Files.ReadDirectoryAsync(root, 700, 4096, null));
         Assert.True(fixture.Files.TryPeekEntry(root, out DirectoryEntry middle));
         Assert.Equal("file-0698", System.Text.Encoding.UTF8.GetString(middle.Name));
+    }
+
+    [Fact]
+    public void ListingsNeverBringBackWhatWasChangedHere()
+    {
+        using FileSystemFixture fixture = new();
+        for (int i = 0; i < 10; i++)
+        {
+            fixture.Files.Release(fixture.Create($"f{i}"));
+        }
+        OpenFile root = fixture.Files.OpenDirectory(FileSystemFixture.Root, FileHandle.Root);
+        fixture.Wait(fixture.Files.ReadDirectoryAsync(root, 0, 4096, null));
+        for (int i = 0; i < 4; i++)
+        {
+            fixture.Files.NextEntry(root);
+        }
+        FileHandle last = fixture.Wait(fixture.Files.LookupAsync(FileSystemFixture.Root, FileHandle.Root, "f9"u8)).Value.Handle;
+        AttributeChange change = new(SetAttrMask.Mode, 0x1C0, 0, 0, 0, 0, 0);
+        fixture.Wait(fixture.Files.SetAttrAsync(FileSystemFixture.Root, last, change));
+        fixture.Wait(fixture.Files.ReadDirectoryAsync(root, 4, 4096, null));
+        uint mode = 0;
+        int count = 0;
+        for (; fixture.Files.TryPeekEntry(root, out DirectoryEntry entry); count++)
+        {
+            mode = entry.Attributes.Mode;
+            fixture.Files.NextEntry(root);
+        }
+        Assert.Equal((8, 0x81C0u), (count, mode));
+    }
+
+    [Fact]
+    public void AttributesOfAnOpenDirectoryFollowItsNames()
+    {
+        using FileSystemFixture fixture = new();
+        fixture.Files.OpenDirectory(FileSystemFixture.Root, FileHandle.Root);
+        long before = fixture.Wait(fixture.Files.GetAttrAsync(FileSystemFixture.Root, FileHandle.Root)).Value.CtimeNanos;
+        fixture.Create("a");
+        long after = fixture.Wait(fixture.Files.GetAttrAsync(FileSystemFixture.Root, FileHandle.Root)).Value.CtimeNanos;
+        Assert.True(after > before);
     }
 
     [Fact]
