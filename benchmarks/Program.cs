@@ -1,1 +1,24 @@
-System.Console.WriteLine("bfs benchmarks");
+using System.CommandLine;
+using BfsBench;
+
+var json = new Option<FileInfo?>("--json") { Description = "also write the figures to this file, as a JSON array" };
+var quick = new Option<bool>("--quick") { Description = "fewer and shorter runs" };
+var micro = new Command("micro", "latency, throughput and CPU time of the null service, BFS against NO-REP (§8.3)") { json, quick };
+micro.SetAction(parsed =>
+{
+    Results results = MicroBenchmark.Run(parsed.GetValue(quick));
+    results.Print();
+    if (parsed.GetValue(json) is { } file)
+    {
+        results.WriteJson(file.FullName);
+    }
+    return 0;
+});
+
+var cluster = new Option<string>("--cluster") { Required = true };
+var id = new Option<int>("--id") { Required = true };
+var serve = new Command("serve", "one server process of a benchmark") { cluster, id };
+serve.Hidden = true;
+serve.SetAction(parsed => BenchCluster.Serve(parsed.GetValue(cluster)!, parsed.GetValue(id)));
+
+return new RootCommand("BFS benchmarks: figures are medians, and ratios within one run") { micro, serve }.Parse(args).Invoke();

@@ -33,6 +33,7 @@ public sealed partial class EventLoop : IDisposable
     private readonly long _startTicks = Stopwatch.GetTimestamp();
     private List<Action> _posted = [];
     private List<Action> _running = [];
+    private readonly Queue<Action> _deferred = new();
     private PollFd[] _polled = [];
     private volatile bool _stopped;
 
@@ -72,6 +73,9 @@ public sealed partial class EventLoop : IDisposable
     /// <summary>Runs an action once after a time, on the loop's thread.</summary>
     public void AddTimer(TimeSpan after, Action action) =>
         _timers.Enqueue(action, Now.MonotonicMicros + (after.Ticks / 10));
+
+    /// <summary>Runs an action in the present wake-up, after its inputs were handled; only from the loop's own thread.</summary>
+    public void Defer(Action action) => _deferred.Enqueue(action);
 
     /// <summary>Runs an action on the loop's thread, from any thread.</summary>
     public void Post(Action action)
@@ -115,6 +119,10 @@ public sealed partial class EventLoop : IDisposable
         }
         RunPosted();
         RunTimers();
+        while (_deferred.TryDequeue(out Action? action))
+        {
+            action();
+        }
         TickAll();
         foreach (ILoopClient client in _clients)
         {

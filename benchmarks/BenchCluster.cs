@@ -1,0 +1,107 @@
+using System.Diagnostics;
+using BfsCore;
+using BfsCore.Crypto;
+using BfsCore.Hosting;
+using BfsCore.Hosting.Net;
+using BfsCore.Replication;
+using BfsCore.State;
+
+namespace BfsBench;
+
+/// <summary>Servers of the null service as processes of their own, in a temporary cluster, on loopback.</summary>
+internal sealed class BenchCluster : IDisposable
+{
+    private readonly List<Process> _servers = [];
+
+    public BenchCluster(ClusterMode mode, int clients, int basePort)
+    {
+        Directory = new ClusterDirectory(System.IO.Directory.CreateTempSubdirectory("bfs-bench-").FullName);
+        Config = ClusterFounder.Create(Directory, new ClusterPlan
+        {
+            Mode = mode,
+            Replicas = mode == ClusterMode.NoRep ? 1 : 4,
+            BasePort = basePort,
+            Clients = clients,
+            ServiceStateBytes = 1 << 20,
+        });
+        for (int i = 0; i < Config.N; i++)
+        {
+            _servers.Add(Start(i));
+        }
+    }
+
+    public ClusterDirectory Directory { get; }
+    public ClusterConfig Config { get; }
+
+    /// <summary>Processor time that each server has used, microseconds.</summary>
+    public double[] CpuMicros() =>
+        [.. _servers.Select(s =>
+        {
+            s.Refresh();
+            return s.TotalProcessorTime.TotalMicroseconds;
+        })];
+
+    private Process Start(int id)
+    {
+        var start = new ProcessStartInfo(Environment.ProcessPath!) { UseShellExecute = false };
+        if (System.IO.Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
+        {
+            start.ArgumentList.Add(typeof(BenchCluster).Assembly.Location);
+        }
+        foreach (string argument in new[] { "serve", "--cluster", Directory.Path, "--id", $"{id}" })
+        {
+            start.ArgumentList.Add(argument);
+        }
+        return Process.Start(start) ?? throw new InvalidOperationException("a server process could not be started");
+    }
+
+    /// <summary>What a server process runs, until it is ended.</summary>
+    public static int Serve(string path, int id)
+    {
+        var directory = new ClusterDirectory(path);
+        ClusterConfig config = ClusterFile.Read(directory.ClusterFile);
+        var self = new ReplicaId(id);
+        using var loop = new EventLoop();
+        using UdpTransport transport = UdpTransport.ForReplica(config, self);
+        using var pages = new PagedState(Replica.StateBytes(config));
+        using FileSigner signer = FileSigner.ForReplica(directory, config, self);
+        IServerEngine engine = config.Mode == ClusterMode.NoRep
+            ? new NoRepServer(config, pages, new NullService(), transport)
+            : new Replica(self, config, pages, new NullService(), transport, new SystemEntropy(),
+                new KeyExchange(config, signer), new FileStableStore(directory.AcceptedCounters(self)));
+        _ = new ServerOnLoop(loop, transport, engine);
+        // A server whose benchmark was killed ends by itself.
+        int parent = Native.ParentProcess();
+        void StopIfAlone()
+        {
+            if (Native.ParentProcess() != parent)
+            {
+                loop.Stop();
+            }
+            loop.AddTimer(TimeSpan.FromSeconds(1), StopIfAlone);
+        }
+        StopIfAlone();
+        loop.Run();
+        return 0;
+    }
+
+    public void Dispose()
+    {
+        foreach (Process server in _servers)
+        {
+            if (!server.HasExited)
+            {
+                server.Kill();
+                server.WaitForExit();
+            }
+            server.Dispose();
+        }
+        System.IO.Directory.Delete(Directory.Path, recursive: true);
+    }
+}
+
+internal static partial class Native
+{
+    [System.Runtime.InteropServices.LibraryImport("libc", EntryPoint = "getppid")]
+    public static partial int ParentProcess();
+}
