@@ -4,7 +4,7 @@ using System.Text;
 namespace BfsClient.Fuse;
 
 /// <summary>A line of /proc/self/mountinfo.</summary>
-internal sealed record MountEntry(string Device, string MountPoint, string FileSystemType);
+internal sealed record MountEntry(string Device, string MountPoint, string FileSystemType, string Source);
 
 /// <summary>
 /// What is mounted, as the kernel lists it. Asking this way touches no mounted file system: a relay must never wait for
@@ -32,8 +32,8 @@ internal static class MountTable
     {
         string[] fields = line.Split(' ');
         int separator = Array.IndexOf(fields, "-");
-        return separator >= 6 && separator + 1 < fields.Length
-            ? new MountEntry(fields[2], Unescape(fields[4]), fields[separator + 1])
+        return separator >= 6 && separator + 2 < fields.Length
+            ? new MountEntry(fields[2], Unescape(fields[4]), fields[separator + 1], Unescape(fields[separator + 2]))
             : null;
     }
 

@@ -111,6 +111,10 @@ public sealed class UdpTransport : INetwork, IDisposable
 
     public IPEndPoint LocalEndPoint => _socket.LocalEndPoint;
 
+    /// <summary>Where messages of another replica come from; zero for this one itself.</summary>
+    public SourceAddress AddressOf(ReplicaId replica) =>
+        _replicas[replica.Value] is { } address ? _addresses.Encode(address.Buffer.Span[..address.Size]) : default;
+
     /// <summary>Datagrams lost because the kernel did not take them.</summary>
     public long DatagramsDropped => _socket.Dropped;
 

@@ -1,0 +1,167 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using BfsCore;
+using BfsCore.Hosting;
+using Spectre.Console;
+
+namespace BfsClient.Commands;
+
+/// <summary>bfs status: asks every replica how it is.</summary>
+internal static class StatusCommand
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(1000);
+    private static readonly TimeSpan SampleInterval = TimeSpan.FromMilliseconds(300);
+    private static readonly TimeSpan WatchInterval = TimeSpan.FromSeconds(1);
+
+    public static Command Create()
+    {
+        Option<string> cluster = Cli.ClusterOption();
+        Option<bool> json = new("--json") { Description = "One JSON object, for programs" };
+        Option<bool> watch = new("--watch") { Description = "Again every second, until Ctrl-C" };
+        var command = new Command("status", "Show what each replica is doing, and which cannot be reached. Ends with 0 when enough replicas answer for the drive to work, else with 1.")
+        {
+            cluster, json, watch,
+        }.WithExamples("""
+            bfs status
+            bfs status --watch
+            bfs status --json | jq '.replicas[] | select(.reachable | not) | .id'
+            """);
+        command.SetAction(parsed =>
+        {
+            ClusterDirectory directory = Cli.Directory(parsed, cluster);
+            ClusterConfig config = ClusterFile.Read(directory.ClusterFile);
+            return parsed.GetValue(watch) ? Watch(directory, config, parsed.GetValue(json))
+                : Show(directory, config, parsed.GetValue(json));
+        });
+        return command;
+    }
+
+    private static int Show(ClusterDirectory directory, ClusterConfig config, bool json)
+    {
+        ClusterStatus status = Sample(config, null, SampleInterval);
+        if (json)
+        {
+            WriteJson(status);
+        }
+        else
+        {
+            IAnsiConsole console = Progress.Console;
+            console.Write(Table(status));
+            console.MarkupLine(Summary(status));
+            foreach (RunningRelay relay in RunningRelay.All(directory, config))
+            {
+                Cli.Say($"mounted here: {relay.MountPoint} (client {relay.Client.Value}, process {relay.Pid})");
+            }
+        }
+        return status.HasQuorum ? 0 : 1;
+    }
+
+    private static int Watch(ClusterDirectory directory, ClusterConfig config, bool json)
+    {
+        ClusterStatus status = Sample(config, null, SampleInterval);
+        if (json || Console.IsOutputRedirected)
+        {
+            for (; ; status = Sample(config, status, WatchInterval))
+            {
+                WriteJson(status);
+            }
+        }
+        AnsiConsole.Live(Table(status)).Start(context =>
+        {
+            for (; ; status = Sample(config, status, WatchInterval))
+            {
+                context.UpdateTarget(Table(status).Title(Markup.Escape(directory.Path)).Caption(Summary(status)));
+            }
+        });
+        return 0;
+    }
+
+    /// <summary>Two questions with some time between them, for the rates; the first may be an earlier sample's second.</summary>
+    private static ClusterStatus Sample(ClusterConfig config, ClusterStatus? earlier, TimeSpan interval)
+    {
+        IReadOnlyList<MonitorAnswer?> first = earlier?.Answers ?? MonitorClient.AskAllAsync(config, Patience).GetAwaiter().GetResult();
+        Thread.Sleep(interval);
+        return new ClusterStatus(config, first, MonitorClient.AskAllAsync(config, Patience).GetAwaiter().GetResult());
+    }
+
+    private static Table Table(ClusterStatus status)
+    {
+        Table table = new Table().Border(TableBorder.Rounded)
+            .AddColumns("replica", "address", "pid", "is", "view", "executed", "stable", "req/s");
+        foreach (ReplicaInfo replica in status.Config.Replicas)
+        {
+            string id = Text(replica.Id.Value);
+            string address = Markup.Escape($"{replica.Host}:{replica.Port}");
+            if (status.Answers[replica.Id.Value] is not { } answer)
+            {
+                table.AddRow(id, address, "", "[red]unreachable[/]", "", "", "", "");
+                continue;
+            }
+            table.AddRow(id, address, Text(answer.Pid), Markup.Escape(status.Activity(answer)), Text(answer.View),
+                Text(answer.LastExecuted), $"{answer.StableCheckpoint} {answer.StableDigest.ToString()[..8]}",
+                status.RequestsPerSecond(replica.Id).ToString("F0", CultureInfo.InvariantCulture));
+        }
+        return table;
+    }
+
+    private static string Summary(ClusterStatus status)
+    {
+        ClusterConfig config = status.Config;
+        string counts = $"{status.Reachable} of {config.N} replicas can be reached";
+        return status.Reachable == config.N ? $"{counts}: all is well"
+            : status.HasQuorum ? $"[yellow]{counts}: the drive works; {config.N - status.Reachable} of at most {config.F} failures are used up[/]"
+            : $"[red]{counts}, but {config.Quorum} are needed: the drive waits for them[/]";
+    }
+
+    private static void WriteJson(ClusterStatus status)
+    {
+        using var stream = new MemoryStream();
+        using (var json = new Utf8JsonWriter(stream))
+        {
+            json.WriteStartObject();
+            json.WriteNumber("n", status.Config.N);
+            json.WriteNumber("f", status.Config.F);
+            json.WriteNumber("view", status.View);
+            json.WriteStartArray("replicas");
+            foreach (ReplicaInfo replica in status.Config.Replicas)
+            {
+                WriteReplica(json, status, replica.Id);
+            }
+            json.WriteEndArray();
+            json.WriteEndObject();
+        }
+        Console.Out.WriteLine(System.Text.Encoding.UTF8.GetString(stream.GetBuffer(), 0, (int)stream.Length));
+    }
+
+    /// <summary>What is not known of a replica that does not answer is null.</summary>
+    private static void WriteReplica(Utf8JsonWriter json, ClusterStatus status, ReplicaId id)
+    {
+        MonitorAnswer? answer = status.Answers[id.Value];
+        json.WriteStartObject();
+        json.WriteNumber("id", id.Value);
+        WriteNumber(json, "pid", answer?.Pid);
+        json.WriteBoolean("reachable", answer is not null);
+        json.WriteBoolean("isPrimary", status.IsPrimary(id));
+        WriteNumber(json, "view", answer?.View);
+        WriteNumber(json, "lastExecuted", answer?.LastExecuted);
+        WriteNumber(json, "stableCheckpoint", answer?.StableCheckpoint);
+        json.WriteString("stableDigest", answer?.StableDigest.ToString());
+        json.WriteNumber("requestsPerSecond", Math.Round(status.RequestsPerSecond(id), 1));
+        json.WriteEndObject();
+    }
+
+    private static void WriteNumber(Utf8JsonWriter json, string name, long? value)
+    {
+        if (value is { } number)
+        {
+            json.WriteNumber(name, number);
+        }
+        else
+        {
+            json.WriteNull(name);
+        }
+    }
+
+    private static string Text(long value) => value.ToString(CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,71 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+
+namespace BfsCore.Hosting;
+
+/// <summary>Asks all replicas of a cluster how they are.</summary>
+public static class MonitorClient
+{
+    private const int ResendMillis = 100;
+
+    /// <summary>Asks all replicas at once and waits for the answers.</summary>
+    /// <param name="timeout">How long to wait for one that does not answer.</param>
+    /// <returns>Per replica its answer, or null when it could not be reached.</returns>
+    public static async Task<MonitorAnswer?[]> AskAllAsync(ClusterConfig config, TimeSpan timeout) =>
+        await Task.WhenAll(config.Replicas.Select(replica => AskAsync(replica, timeout))).ConfigureAwait(false);
+
+    /// <summary>Asks one replica; null when there is no answer in time, or nobody listens there.</summary>
+    public static async Task<MonitorAnswer?> AskAsync(ReplicaInfo replica, TimeSpan timeout)
+    {
+        try
+        {
+            IPAddress[] addresses = IPAddress.TryParse(replica.Host, out IPAddress? address)
+                ? [address]
+                : await Dns.GetHostAddressesAsync(replica.Host).ConfigureAwait(false);
+            return addresses.Length == 0
+                ? null
+                : await AskAsync(new IPEndPoint(addresses[0], replica.Port), replica.Id, timeout).ConfigureAwait(false);
+        }
+        catch (SocketException)
+        {
+            // Connected: a machine that says that nobody listens there is heard at once.
+            return null;
+        }
+    }
+
+    private static async Task<MonitorAnswer?> AskAsync(IPEndPoint endPoint, ReplicaId id, TimeSpan timeout)
+    {
+        using var socket = new Socket(endPoint.AddressFamily, SocketType.Dgram, ProtocolType.Udp);
+        await socket.ConnectAsync(endPoint).ConfigureAwait(false);
+        byte[] query = new byte[MonitorProtocol.QueryBytes];
+        byte[] answer = new byte[MonitorProtocol.QueryBytes];
+        ulong nonce = BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(sizeof(ulong)));
+        MonitorProtocol.WriteQuery(query, nonce);
+        long start = Stopwatch.GetTimestamp();
+        while (Stopwatch.GetElapsedTime(start) is var passed && passed < timeout)
+        {
+            await socket.SendAsync(query).ConfigureAwait(false);
+            TimeSpan wait = TimeSpan.FromMilliseconds(Math.Clamp((timeout - passed).TotalMilliseconds, 1, ResendMillis));
+            using var patience = new CancellationTokenSource(wait);
+            try
+            {
+                while (true)
+                {
+                    int length = await socket.ReceiveAsync(answer, patience.Token).ConfigureAwait(false);
+                    if (MonitorProtocol.TryReadAnswer(answer.AsSpan(0, length), nonce, out MonitorAnswer result)
+                        && result.Id == id.Value)
+                    {
+                        return result;
+                    }
+                }
+            }
+            catch (OperationCanceledException)
+            {
+                // Nothing yet: ask again.
+            }
+        }
+        return null;
+    }
+}

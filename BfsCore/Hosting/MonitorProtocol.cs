@@ -1,0 +1,141 @@
+using System.Buffers.Binary;
+
+namespace BfsCore.Hosting;
+
+/// <summary>What a replica is doing, in one word.</summary>
+public enum ReplicaActivity : byte
+{
+    /// <summary>Takes part in the protocol.</summary>
+    Active = 1,
+
+    /// <summary>Fetches state from others before it can go on (§5.3.2).</summary>
+    Fetching = 2,
+
+    /// <summary>A quorum has another state at the same number: it repairs its own.</summary>
+    Diverged = 3,
+}
+
+/// <summary>What a replica says about itself. Nobody vouches for it: it is for people, not for the protocol.</summary>
+public readonly record struct MonitorAnswer
+{
+    public int Id { get; init; }
+    public int Pid { get; init; }
+    public ReplicaActivity Activity { get; init; }
+    public bool IsPrimary { get; init; }
+    public long View { get; init; }
+    public long LastExecuted { get; init; }
+    public long LastCommitted { get; init; }
+    public long StableCheckpoint { get; init; }
+    public Digest StableDigest { get; init; }
+
+    /// <summary>Operations executed since the start, ordered and read-only ones.</summary>
+    public long RequestsExecuted { get; init; }
+    public long UptimeMicros { get; init; }
+
+    /// <summary>One bit for each replica that it has not heard from lately.</summary>
+    public ulong MissingPeers { get; init; }
+
+    /// <summary>The checkpoint that it fetches; zero when it does not.</summary>
+    public long TransferTarget { get; init; }
+}
+
+/// <summary>
+/// Questions to a replica by whoever can reach its port, without authentication: answered by the process around the
+/// engine. A query is padded so that the answer is never the larger one, and the answer repeats its nonce, so that an
+/// attacker who cannot see the query cannot answer it.
+///
+/// Both start like every message: tag u16, kind u16 (1 query, 2 answer), total size u32; then nonce u64. The answer goes
+/// on: id i32, pid i32, activity u8, isPrimary u8, zero u16, zero u32, view i64, lastExecuted i64, lastCommitted i64,
+/// stableCheckpoint i64, stableDigest (32), requestsExecuted i64, uptimeMicros i64, missingPeers u64, transferTarget i64.
+/// </summary>
+public static class MonitorProtocol
+{
+    /// <summary>Above the tags of the protocol's own messages.</summary>
+    public const ushort Tag = 0x7ffd;
+
+    public const int QueryBytes = 192;
+    public const int AnswerBytes = 128;
+
+    private const ushort Query = 1;
+    private const ushort Answer = 2;
+
+    public static bool IsMonitor(ReadOnlySpan<byte> message) =>
+        message.Length >= 2 && BinaryPrimitives.ReadUInt16LittleEndian(message) == Tag;
+
+    /// <summary>Writes <see cref="QueryBytes"/>.</summary>
+    public static void WriteQuery(Span<byte> message, ulong nonce)
+    {
+        message[..QueryBytes].Clear();
+        WriteHeader(message, Query, QueryBytes, nonce);
+    }
+
+    public static bool TryReadQuery(ReadOnlySpan<byte> message, out ulong nonce) =>
+        TryReadHeader(message, Query, QueryBytes, out nonce);
+
+    /// <summary>Writes <see cref="AnswerBytes"/>.</summary>
+    public static void WriteAnswer(Span<byte> message, ulong nonce, in MonitorAnswer answer)
+    {
+        message[..AnswerBytes].Clear();
+        WriteHeader(message, Answer, AnswerBytes, nonce);
+        BinaryPrimitives.WriteInt32LittleEndian(message[16..], answer.Id);
+        BinaryPrimitives.WriteInt32LittleEndian(message[20..], answer.Pid);
+        message[24] = (byte)answer.Activity;
+        message[25] = answer.IsPrimary ? (byte)1 : (byte)0;
+        BinaryPrimitives.WriteInt64LittleEndian(message[32..], answer.View);
+        BinaryPrimitives.WriteInt64LittleEndian(message[40..], answer.LastExecuted);
+        BinaryPrimitives.WriteInt64LittleEndian(message[48..], answer.LastCommitted);
+        BinaryPrimitives.WriteInt64LittleEndian(message[56..], answer.StableCheckpoint);
+        answer.StableDigest.Write(message[64..]);
+        BinaryPrimitives.WriteInt64LittleEndian(message[96..], answer.RequestsExecuted);
+        BinaryPrimitives.WriteInt64LittleEndian(message[104..], answer.UptimeMicros);
+        BinaryPrimitives.WriteUInt64LittleEndian(message[112..], answer.MissingPeers);
+        BinaryPrimitives.WriteInt64LittleEndian(message[120..], answer.TransferTarget);
+    }
+
+    /// <summary>Reads the answer to the query with that nonce. Any bytes are allowed.</summary>
+    public static bool TryReadAnswer(ReadOnlySpan<byte> message, ulong expectedNonce, out MonitorAnswer answer)
+    {
+        answer = default;
+        if (!TryReadHeader(message, Answer, AnswerBytes, out ulong nonce) || nonce != expectedNonce)
+        {
+            return false;
+        }
+        answer = new MonitorAnswer
+        {
+            Id = BinaryPrimitives.ReadInt32LittleEndian(message[16..]),
+            Pid = BinaryPrimitives.ReadInt32LittleEndian(message[20..]),
+            Activity = (ReplicaActivity)message[24],
+            IsPrimary = message[25] != 0,
+            View = BinaryPrimitives.ReadInt64LittleEndian(message[32..]),
+            LastExecuted = BinaryPrimitives.ReadInt64LittleEndian(message[40..]),
+            LastCommitted = BinaryPrimitives.ReadInt64LittleEndian(message[48..]),
+            StableCheckpoint = BinaryPrimitives.ReadInt64LittleEndian(message[56..]),
+            StableDigest = Digest.Read(message[64..]),
+            RequestsExecuted = BinaryPrimitives.ReadInt64LittleEndian(message[96..]),
+            UptimeMicros = BinaryPrimitives.ReadInt64LittleEndian(message[104..]),
+            MissingPeers = BinaryPrimitives.ReadUInt64LittleEndian(message[112..]),
+            TransferTarget = BinaryPrimitives.ReadInt64LittleEndian(message[120..]),
+        };
+        return true;
+    }
+
+    private static void WriteHeader(Span<byte> message, ushort kind, int size, ulong nonce)
+    {
+        BinaryPrimitives.WriteUInt16LittleEndian(message, Tag);
+        BinaryPrimitives.WriteUInt16LittleEndian(message[2..], kind);
+        BinaryPrimitives.WriteInt32LittleEndian(message[4..], size);
+        BinaryPrimitives.WriteUInt64LittleEndian(message[8..], nonce);
+    }
+
+    private static bool TryReadHeader(ReadOnlySpan<byte> message, ushort kind, int size, out ulong nonce)
+    {
+        nonce = 0;
+        if (message.Length != size || !IsMonitor(message) || BinaryPrimitives.ReadUInt16LittleEndian(message[2..]) != kind
+            || BinaryPrimitives.ReadInt32LittleEndian(message[4..]) != size)
+        {
+            return false;
+        }
+        nonce = BinaryPrimitives.ReadUInt64LittleEndian(message[8..]);
+        return true;
+    }
+}

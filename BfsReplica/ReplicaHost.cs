@@ -1,0 +1,212 @@
+using BfsCore;
+using BfsCore.Crypto;
+using BfsCore.Hosting;
+using BfsCore.Hosting.Net;
+using BfsCore.Replication;
+using Microsoft.Extensions.Logging;
+
+namespace BfsReplica;
+
+/// <summary>
+/// A replica process: the engine, its service, its files and its socket around one event loop. Also answers monitors,
+/// which the engine never sees.
+/// </summary>
+public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
+{
+    private const long PeerSilenceMicros = 3_500_000;
+
+    private static readonly TimeSpan IdleCheckInterval = TimeSpan.FromSeconds(5);
+
+    private readonly ClusterConfig _config;
+    private readonly ReplicaId _id;
+    private readonly ILogger _logger;
+    private readonly EventLoop _loop = new();
+    private readonly ProcessLock _lock;
+    private readonly ReplicaStorage _storage;
+    private readonly FileSigner? _signer;
+    private readonly UdpTransport _transport;
+    private readonly IServerEngine _engine;
+    private readonly Replica? _replica;
+    private readonly ReplicaCounters _counters;
+    private readonly SourceAddress[] _peers;
+    private readonly long[] _heardMicros;
+    private readonly byte[] _answer = new byte[MonitorProtocol.AnswerBytes];
+    private readonly long _startMicros;
+    private long _nowMicros;
+
+    /// <summary>Opens everything: afterwards the replica can run.</summary>
+    /// <exception cref="ClusterFileException">The cluster file or a key cannot be used.</exception>
+    /// <exception cref="ReplicaStartException">Another process is this replica, or its state cannot be used.</exception>
+    /// <exception cref="TransportException">The port is in use, or a host is unknown.</exception>
+    /// <exception cref="IOException">Files cannot be made or read.</exception>
+    public ReplicaHost(ClusterDirectory directory, ReplicaId id, Func<ClusterConfig, IService> service, ILogger logger)
+    {
+        (_id, _logger) = (id, logger);
+        _config = ClusterFile.Read(directory.ClusterFile);
+        if (id.Value >= _config.N)
+        {
+            throw new ReplicaStartException(
+                $"{directory.ClusterFile}: there is no replica {id.Value}; they are 0 to {_config.N - 1}");
+        }
+        Directory.CreateDirectory(directory.Replica(id));
+        _lock = ProcessLock.TryTake(directory.PidFile(id)) ?? throw new ReplicaStartException(
+            $"replica {id.Value} runs already as process {ProcessLock.HolderOf(directory.PidFile(id))} ({directory.PidFile(id)})");
+        try
+        {
+            _transport = UdpTransport.ForReplica(_config, id);
+            _storage = new ReplicaStorage(directory, _config, id, logger);
+            if (_config.Mode == ClusterMode.NoRep)
+            {
+                var server = new NoRepServer(_config, _storage.Pages, service(_config), _transport);
+                (_engine, _counters) = (server, server.Counters);
+            }
+            else
+            {
+                _signer = FileSigner.ForReplica(directory, _config, id);
+                _replica = new Replica(id, _config, _storage.Pages, service(_config), _transport, new SystemEntropy(),
+                    new KeyExchange(_config, _signer), new FileStableStore(directory.AcceptedCounters(id)))
+                {
+                    CheckpointBecameStable = _storage.OnStable,
+                };
+                (_engine, _counters) = (_replica, _replica.Counters);
+                _storage.RestoreLog(_replica);
+            }
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+        _peers = [.. Enumerable.Range(0, _config.N).Select(i => _transport.AddressOf(new ReplicaId(i)))];
+        _heardMicros = new long[_config.N];
+        _startMicros = _nowMicros = _loop.Now.MonotonicMicros;
+        Array.Fill(_heardMicros, _startMicros);
+    }
+
+    /// <summary>Runs until <see cref="Stop"/>, then saves.</summary>
+    /// <exception cref="IOException">The state or the log could not be saved.</exception>
+    public void Run()
+    {
+        _loop.AddReader(_transport.Descriptor, () => _transport.Receive(this));
+        _loop.AddClient(this);
+        _loop.AddTimer(IdleCheckInterval, CheckIdle);
+        _engine.Start(_loop.Now);
+        _logger.LogInformation("replica {Id} of {N} runs on {Address} as process {Pid}", _id.Value, _config.N,
+            _transport.LocalEndPoint, Environment.ProcessId);
+        _loop.Run();
+        if (_replica is null)
+        {
+            _storage.SaveForStop();
+        }
+        else
+        {
+            _storage.SaveForStop(_replica);
+        }
+        _logger.LogInformation("stopped; state and log are saved");
+    }
+
+    /// <summary>Ends <see cref="Run"/>; from any thread.</summary>
+    public void Stop() => _loop.Stop();
+
+    public void Receive(ReadOnlySpan<byte> message, SourceAddress source)
+    {
+        if (MonitorProtocol.IsMonitor(message))
+        {
+            AnswerMonitor(message, source);
+            return;
+        }
+        for (int i = 0; i < _peers.Length; i++)
+        {
+            if (_peers[i] == source)
+            {
+                _heardMicros[i] = _nowMicros;
+                break;
+            }
+        }
+        _engine.Step(message, source);
+    }
+
+    public void Tick(Instant now)
+    {
+        _nowMicros = now.MonotonicMicros;
+        _engine.Tick(now);
+    }
+
+    public long NextDeadlineMicros => _engine.NextDeadlineMicros;
+
+    public void Flush()
+    {
+        _transport.Flush();
+        if (_replica is null)
+        {
+            _storage.SaveUnreplicatedIfLarge();
+        }
+    }
+
+    public void Dispose()
+    {
+        // Some are missing when the constructor failed half way.
+        _transport?.Dispose();
+        _storage?.Dispose();
+        _signer?.Dispose();
+        _loop.Dispose();
+        _lock.Dispose();
+    }
+
+    private void CheckIdle()
+    {
+        if (_replica is not null)
+        {
+            _storage.OnIdleCheck();
+        }
+        _loop.AddTimer(IdleCheckInterval, CheckIdle);
+    }
+
+    private void AnswerMonitor(ReadOnlySpan<byte> message, SourceAddress source)
+    {
+        if (MonitorProtocol.TryReadQuery(message, out ulong nonce))
+        {
+            MonitorProtocol.WriteAnswer(_answer, nonce, Describe());
+            _transport.Answer(source, _answer);
+        }
+    }
+
+    private MonitorAnswer Describe()
+    {
+        var common = new MonitorAnswer
+        {
+            Id = _id.Value,
+            Pid = Environment.ProcessId,
+            Activity = ReplicaActivity.Active,
+            IsPrimary = true,
+            RequestsExecuted = _counters.RequestsExecuted + _counters.ReadOnlyExecuted,
+            UptimeMicros = _nowMicros - _startMicros,
+            LastExecuted = _counters.RequestsExecuted,
+            LastCommitted = _counters.RequestsExecuted,
+        };
+        return _replica is null ? common : common with
+        {
+            Activity = _replica.Diverged ? ReplicaActivity.Diverged
+                : _replica.TransferTarget.Value > 0 ? ReplicaActivity.Fetching : ReplicaActivity.Active,
+            IsPrimary = _replica.IsPrimary,
+            View = _replica.View.Value,
+            LastExecuted = _replica.LastExecuted.Value,
+            LastCommitted = _replica.LastCommitted.Value,
+            StableCheckpoint = _replica.StableCheckpoint.Value,
+            StableDigest = _replica.StableDigest,
+            MissingPeers = MissingPeers(),
+            TransferTarget = _replica.TransferTarget.Value,
+        };
+    }
+
+    private ulong MissingPeers()
+    {
+        ulong missing = 0;
+        for (int i = 0; i < _peers.Length; i++)
+        {
+            bool silent = _nowMicros - _heardMicros[i] > PeerSilenceMicros;
+            missing |= i != _id.Value && silent ? 1UL << i : 0;
+        }
+        return missing;
+    }
+}
