@@ -128,11 +128,11 @@ public class MountTests
         string[] lines =
         [
             "22 28 0:20 / /sys rw,nosuid shared:7 - sysfs sysfs rw",
-            "99 28 0:51 / /mnt/with\\040blank\\134 rw - fuse.bfs bfs rw",
+            "99 28 0:51 / /mnt/with\\040blank\\134 rw - fuse.bfs bfs:/data rw",
             "100 28 0:52 / /sys rw shared:9 master:1 - tmpfs tmpfs rw",
             "short line",
         ];
-        Assert.Equal(new MountEntry("0:51", "/mnt/with blank\\", "fuse.bfs"), MountTable.Find(lines, "/mnt/with blank\\"));
+        Assert.Equal(new MountEntry("0:51", "/mnt/with blank\\", "fuse.bfs", "bfs:/data"), MountTable.Find(lines, "/mnt/with blank\\"));
         Assert.Equal("tmpfs", MountTable.Find(lines, "/sys")?.FileSystemType);
         Assert.Null(MountTable.Find(lines, "/other"));
     }
