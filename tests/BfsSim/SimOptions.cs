@@ -37,8 +37,8 @@ public sealed record SimOptions
     /// <summary>How far wall clocks are apart from true time at most, milliseconds.</summary>
     public required int ClockSkewMillis { get; init; }
 
-    /// <summary>Replicas that stop for good at some time; at most f.</summary>
-    public required int Crashes { get; init; }
+    /// <summary>Replicas that stop or turn faulty for good at some time; at most f.</summary>
+    public required int FaultyReplicas { get; init; }
 
     /// <summary>Times when one replica is cut off from everything for a while.</summary>
     public required int Outages { get; init; }
@@ -78,7 +78,7 @@ public sealed record SimOptions
             DelaySpreadMicros = random.Choose(1, 200, 5_000, 40_000),
             StragglersPerMille = calm ? 0 : random.Choose(0, 10, 50),
             ClockSkewMillis = random.Choose(0, 5, 2_000),
-            Crashes = random.PerMille(400) ? random.Between(1, (replicas - 1) / 3) : 0,
+            FaultyReplicas = random.PerMille(400) ? random.Between(1, (replicas - 1) / 3) : 0,
             Outages = calm ? 0 : random.Choose(0, 0, 1, 3, 6),
             HealMicros = random.Between(2, 20) * 1_000_000L,
         };

@@ -137,21 +137,21 @@ public sealed class Simulation : IDisposable
     private void PlanFaults()
     {
         var candidates = Enumerable.Range(1, Options.Replicas - 1).ToList();
-        for (int i = 0; i < Options.Crashes; i++)
+        for (int i = 0; i < Options.FaultyReplicas; i++)
         {
             int replica = candidates[_faults.Below(candidates.Count)];
             candidates.Remove(replica);
             Agreement.MarkFaulty(new ReplicaId(replica));
-            bool mute = _faults.PerMille(500);
+            ISendStrategy? strategy = DrawStrategy();
             _events.After(_faults.Below(Options.HealMicros), () =>
             {
-                if (mute)
+                if (strategy is null)
                 {
-                    _network.SetStrategy(replica, new Mute());
+                    _replicas[replica].Crash();
                 }
                 else
                 {
-                    _replicas[replica].Crash();
+                    _network.SetStrategy(replica, strategy);
                 }
             });
         }
@@ -164,6 +164,16 @@ public sealed class Simulation : IDisposable
             _events.After(start + length, () => _network.Reconnect(replica));
         }
     }
+
+    /// <summary>How a faulty replica behaves; null: it stops.</summary>
+    private ISendStrategy? DrawStrategy() => _faults.Below(6) switch
+    {
+        0 => new Mute(),
+        1 => new Selective(_faults.Fork()),
+        2 => new Garbler(_faults.Fork()),
+        3 => new Replayer(_faults.Fork()),
+        _ => null,
+    };
 
     private bool AllCompleted => Array.TrueForAll(_clients, c => c.Outstanding == 0);
 

@@ -11,11 +11,3 @@ public interface ISendStrategy
     /// <param name="send">Sends a message to that destination; may be called any number of times.</param>
     void Send(int to, byte[] message, Action<byte[]> send);
 }
-
-/// <summary>Says nothing.</summary>
-public sealed class Mute : ISendStrategy
-{
-    public void Send(int to, byte[] message, Action<byte[]> send)
-    {
-    }
-}

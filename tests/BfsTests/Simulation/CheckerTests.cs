@@ -188,7 +188,7 @@ public sealed class CheckerTests
         ShortestDelayMicros = 20,
         DelaySpreadMicros = 200,
         LongestThinkMicros = 2_000,
-        Crashes = 0,
+        FaultyReplicas = 0,
         Outages = 0,
     };
 
