@@ -124,21 +124,28 @@ internal static class ClusterCommands
     private static Command Stop()
     {
         Option<string> cluster = Cli.ClusterOption();
+        Option<bool> ifStarted = new("--if-started-for-mount") { Hidden = true };
         Option<bool> force = new("--force") { Description = "Even if drives of this cluster are mounted here: their users wait until it is started again" };
         var command = new Command("stop", "Stop the replicas of this machine. They save their state and take up from there when they are started again.")
         {
-            cluster, force,
+            cluster, force, ifStarted,
         }.WithExamples("""
             bfs cluster stop
             bfs cluster stop --cluster /srv/bfs
             """);
-        command.SetAction(parsed => Stop(Cli.Directory(parsed, cluster), parsed.GetValue(force)));
+        command.SetAction(parsed =>
+            Stop(Cli.Directory(parsed, cluster), parsed.GetValue(force), parsed.GetValue(ifStarted)));
         return command;
     }
 
-    private static int Stop(ClusterDirectory directory, bool force)
+    private static int Stop(ClusterDirectory directory, bool force, bool onlyIfStarted)
     {
         ClusterConfig config = ClusterFile.Read(directory.ClusterFile);
+        if (onlyIfStarted)
+        {
+            StopIfStartedForMount(directory, config);
+            return 0;
+        }
         IReadOnlyList<RunningRelay> relays = RunningRelay.All(directory, config);
         if (relays.Count > 0 && !force)
         {
@@ -149,8 +156,25 @@ internal static class ClusterCommands
         return 0;
     }
 
-    /// <summary>Stops the replicas of this machine and says so.</summary>
-    public static void StopAll(ClusterDirectory directory, ClusterConfig config)
+    /// <summary>After a drive has gone: its replicas go too if they were started for it and serve no other.</summary>
+    public static void StopIfStartedForMount(ClusterDirectory directory, ClusterConfig config)
+    {
+        IReadOnlyList<RunningRelay> others = RunningRelay.All(directory, config);
+        if (others.Count > 0)
+        {
+            Cli.Say("the replicas go on running for " + string.Join(", ", others.Select(r => r.MountPoint)));
+        }
+        else if (!StartedForMount.IsSet(directory))
+        {
+            Cli.Say($"the replicas were not started for this mount; stop them with: bfs cluster stop --cluster {directory.Path}");
+        }
+        else
+        {
+            StopAll(directory, config);
+        }
+    }
+
+    private static void StopAll(ClusterDirectory directory, ClusterConfig config)
     {
         var processes = new ReplicaProcesses(directory, config);
         IReadOnlyList<ReplicaId> stopped = Progress.While("stopping the replicas",

@@ -56,7 +56,7 @@ internal static class UnmountCommand
         Cli.Say(config is not null && relay is null ? $"cleared the stale mount on {mountPoint}: its relay had died" : $"unmounted {mountPoint}");
         if (stopStarted && config is not null)
         {
-            StopStarted(directory!, config);
+            ClusterCommands.StopIfStartedForMount(directory!, config);
         }
         return 0;
     }
@@ -93,24 +93,6 @@ internal static class UnmountCommand
         if (RunningRelay.EndOf(directory, relay.Client) is { Length: > 0 } error)
         {
             throw new CommandException($"{relay.MountPoint} is unmounted, but {error}");
-        }
-    }
-
-    private static void StopStarted(ClusterDirectory directory, ClusterConfig config)
-    {
-        IReadOnlyList<RunningRelay> others = RunningRelay.All(directory, config);
-        if (others.Count > 0)
-        {
-            Cli.Say("the replicas go on running for " + string.Join(", ", others.Select(r => r.MountPoint)));
-        }
-        else if (!StartedForMount.IsSet(directory))
-        {
-            Cli.Say($"the replicas were not started for this mount and go on running; stop them with: "
-                + $"bfs cluster stop --cluster {directory.Path}");
-        }
-        else
-        {
-            ClusterCommands.StopAll(directory, config);
         }
     }
 }

@@ -1,0 +1,81 @@
+# Shared by bfs, mount.sh and test.sh: finding what is needed, and building only when something has changed.
+# The caller has set BFS_ROOT to the directory of the project.
+
+BFS_DLL="$BFS_ROOT/BfsClient/bin/Release/net10.0/bfs.dll"
+BFS_STAMP="$BFS_ROOT/BfsClient/bin/Release/.built"
+
+say() { printf '%s\n' "$*"; }
+die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
+
+# as_root COMMAND...: as we are when we are root, else through sudo; fails when neither is possible.
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null 2>&1; then
+    sudo "$@"
+  else
+    return 1
+  fi
+}
+
+# install_packages NAME...: installs Debian packages; fails when that is not possible here.
+install_packages() {
+  command -v apt-get >/dev/null 2>&1 || return 1
+  say "installing $*"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q "$@" >/dev/null 2>&1 ||
+    { as_root apt-get update -q >/dev/null 2>&1 &&
+      as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q "$@" >/dev/null; }
+}
+
+# find_dotnet: puts a dotnet on the PATH if there is one in a usual place.
+find_dotnet() {
+  command -v dotnet >/dev/null 2>&1 && return 0
+  local place
+  for place in "${DOTNET_ROOT:-}" "$HOME/.dotnet" /usr/share/dotnet /usr/lib/dotnet /usr/local/share/dotnet; do
+    if [ -n "$place" ] && [ -x "$place/dotnet" ]; then
+      export DOTNET_ROOT="$place" PATH="$place:$PATH"
+      return 0
+    fi
+  done
+  return 1
+}
+
+# require_sdk: the .NET 10 SDK, installed through the system's packages if they have it.
+require_sdk() {
+  find_dotnet && dotnet --list-sdks 2>/dev/null | grep -q '^10\.' && return 0
+  if command -v apt-cache >/dev/null 2>&1 && apt-cache show dotnet-sdk-10.0 >/dev/null 2>&1; then
+    install_packages dotnet-sdk-10.0 && find_dotnet && return 0
+  fi
+  die "the .NET 10 SDK is needed and was not found.
+Install the package dotnet-sdk-10.0 of your distribution, or follow
+https://learn.microsoft.com/dotnet/core/install/linux and make sure that 'dotnet --list-sdks' shows 10.0."
+}
+
+# build_is_fresh: whether the binaries are newer than everything they are made of (directories too: files may be gone).
+build_is_fresh() {
+  [ -f "$BFS_DLL" ] && [ -f "$BFS_STAMP" ] && [ -z "$(cd "$BFS_ROOT" && find \
+    BfsCore BfsReplica BfsClient Directory.Build.props Directory.Packages.props .editorconfig BannedSymbols.txt \
+    \( -name bin -o -name obj \) -prune -o -newer "$BFS_STAMP" -print -quit)" ]
+}
+
+# build_if_needed: what runs, in Release; quiet unless it fails.
+build_if_needed() {
+  build_is_fresh && return 0
+  require_sdk
+  printf 'building BFS ... ' >&2
+  local output lock="$BFS_ROOT/BfsClient/obj"
+  mkdir -p "$lock"
+  # Two at once would write over each other.
+  exec 9>"$lock/.build-lock"
+  flock 9
+  if ! build_is_fresh; then
+    output=$(cd "$BFS_ROOT" && dotnet build scripts/run.slnf -c Release --nologo -v quiet 2>&1) ||
+      { printf 'failed\n%s\n' "$output" >&2; exit 1; }
+    touch "$BFS_STAMP"
+  fi
+  exec 9>&-
+  printf 'done\n' >&2
+}
+
+# run_bfs ARGUMENTS...: the bfs command.
+run_bfs() { dotnet "$BFS_DLL" "$@"; }
