@@ -62,6 +62,11 @@ public readonly ref struct DirectoryEntry(ulong nextCookie, FileAttributes attri
 /// </summary>
 public interface IFileOperations
 {
+    /// <summary>
+    /// Told when a write took the set-user-ID or set-group-ID bit of an open file: cached attributes are outdated.
+    /// </summary>
+    Action<FileHandle>? SetIdCleared { get; set; }
+
     ValueTask<Outcome<FileAttributes>> LookupAsync(in Caller caller, FileHandle parent, ReadOnlySpan<byte> name);
 
     /// <summary>Attributes that cover every write acknowledged here.</summary>

@@ -8,6 +8,8 @@ namespace BfsClient.FileSystem;
 /// </summary>
 internal sealed class Node(FileHandle handle)
 {
+    private const uint SetIdBits = 0xC00;
+
     private FileAttributes _latest;
     private Asked _latestAsked;
 
@@ -19,6 +21,9 @@ internal sealed class Node(FileHandle handle)
     public bool Orphaned { get; set; }
 
     public WriteQueue Writes { get; } = new();
+
+    /// <summary>Whether the file is set-user-ID or set-group-ID, as far as known.</summary>
+    public bool HasSetId => (_latest.Mode & SetIdBits) != 0;
 
     public bool InUse => OpenCount > 0 || !Writes.IsEmpty;
 

@@ -28,8 +28,9 @@ public sealed partial class RemoteFileSystem
         }
         int errorsBefore = file.Node.Writes.ErrorCount;
         _writes.Add(file, offset, flags, data);
-        // After an error that nobody was told yet, writers learn at once whether theirs fails too.
-        return _options.Strict || file.SeenErrors != errorsBefore
+        // After an error that nobody was told yet, writers learn at once whether theirs fails too. And who writes to a
+        // set-user-ID file finds it without when the write is done.
+        return _options.Strict || file.SeenErrors != errorsBefore || (!keepSetId && file.Node.HasSetId)
             ? WriteThroughAsync(file, errorsBefore)
             : AcknowledgeAsync();
     }
@@ -94,7 +95,12 @@ public sealed partial class RemoteFileSystem
         _changes++;
         if (attributes is { } known)
         {
+            bool modeChanged = node.HasSetId;
             node.Learn(known, asked);
+            if (modeChanged && !node.HasSetId && node.OpenCount > 0)
+            {
+                SetIdCleared?.Invoke(node.Handle);
+            }
         }
         DropIfUnused(node, _options.Housekeeping);
     }

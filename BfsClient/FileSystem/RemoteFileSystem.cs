@@ -37,6 +37,8 @@ public sealed partial class RemoteFileSystem : IFileOperations
         _writes = new WriteBehind(invoker, _work, OnWriteSettled, Ask);
     }
 
+    public Action<FileHandle>? SetIdCleared { get; set; }
+
     /// <summary>Operations that no caller waits for: write-behind, releases.</summary>
     public int BackgroundOperations => _work.Count;
 

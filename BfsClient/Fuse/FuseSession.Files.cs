@@ -91,8 +91,8 @@ internal sealed partial class FuseSession
     }
 
     /// <summary>
-    /// The kernel's attributes of a file that is being opened are outdated. A negative offset leaves the pages alone, so
-    /// the kernel takes no page lock and cannot wait for us.
+    /// The kernel's attributes of a file that is open, or being opened, are outdated. A negative offset leaves the pages
+    /// alone, so the kernel takes no page lock and cannot wait for us; nor for the end of an inode that is in use.
     /// </summary>
     private void InvalidateAttributes(FileHandle file)
     {

@@ -47,6 +47,7 @@ internal sealed partial class FuseSession
     public FuseSession(IFileOperations files, IFuseReplies replies, FuseSessionOptions options)
     {
         (_files, _replies, _options) = (files, replies, options);
+        files.SetIdCleared = InvalidateAttributes;
     }
 
     /// <summary>Called when the kernel's INIT was answered: the drive is usable.</summary>

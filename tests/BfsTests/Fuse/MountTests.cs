@@ -12,6 +12,12 @@ internal sealed class MountedFactAttribute : FactAttribute
     public MountedFactAttribute() => Skip = MountedDrive.Unavailable;
 }
 
+/// <inheritdoc cref="MountedFactAttribute"/>
+internal sealed class MountedTheoryAttribute : TheoryAttribute
+{
+    public MountedTheoryAttribute() => Skip = MountedDrive.Unavailable;
+}
+
 /// <summary>Mounting and unmounting: what can go wrong, and how the relay ends.</summary>
 [Trait("Category", "Mounted")]
 [Collection("Mounted")]
