@@ -3,6 +3,8 @@ namespace BfsSim;
 /// <summary>Everything that a seed decides before the first event. Times are microseconds of virtual time.</summary>
 public sealed record SimOptions
 {
+    /// <summary>snfsd instead of the key-value map.</summary>
+    public required bool Files { get; init; }
     public required int Replicas { get; init; }
     public required int Clients { get; init; }
     public required int SlotsPerClient { get; init; }
@@ -18,6 +20,8 @@ public sealed record SimOptions
 
     /// <summary>Operations of all clients together.</summary>
     public required int Operations { get; init; }
+
+    /// <summary>How many keys, or names in a directory, there are.</summary>
     public required int Keys { get; init; }
     public required int ReadsPerMille { get; init; }
     public required int LargeValuesPerMille { get; init; }
@@ -54,6 +58,7 @@ public sealed record SimOptions
         bool calm = random.PerMille(250);
         return new SimOptions
         {
+            Files = random.PerMille(300),
             Replicas = replicas,
             Clients = random.Between(1, 5),
             SlotsPerClient = random.Choose(1, 2, 4, 8),

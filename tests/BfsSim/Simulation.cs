@@ -1,5 +1,6 @@
 using BfsCore;
 using BfsCore.Replication;
+using BfsCore.State;
 using BfsSim.Checkers;
 using BfsSim.Network;
 using BfsSim.Nodes;
@@ -23,35 +24,37 @@ public sealed class Simulation : IDisposable
     /// <summary>Checkpoints that a replica may keep for others that fetch them.</summary>
     private const int MaxPinnedCheckpoints = 16;
 
+    private readonly ServiceSuite _suite;
     private readonly EventQueue _events = new();
     private readonly TraceHash _trace = new();
     private readonly VirtualNetwork _network;
     private readonly SimNode[] _nodes;
     private readonly ReplicaNode[] _replicas;
     private readonly ClientNode[] _clients;
-    private readonly Workload _workload;
+    private readonly IWorkload _workload;
     private readonly SimRandom _faults;
 
-    /// <param name="service">The service of each replica; by default the key-value map.</param>
+    /// <param name="suite">Another service than the seed decided.</param>
     /// <param name="adjust">Changes what the seed decided.</param>
-    public Simulation(long seed, Func<int, IService>? service = null, Func<SimOptions, SimOptions>? adjust = null)
+    public Simulation(long seed, ServiceSuite? suite = null, Func<SimOptions, SimOptions>? adjust = null)
     {
         Seed = seed;
         var random = new SimRandom((ulong)seed);
         Options = SimOptions.Draw(random.Fork());
         Options = adjust?.Invoke(Options) ?? Options;
-        Config = BuildConfig(Options);
+        _suite = suite ?? (Options.Files ? new FileSuite() : new KeyValueSuite());
+        Config = BuildConfig(Options, _suite.StateBytes);
         SimulationException.Require(Config.FirstProblem() is null, Config.FirstProblem() ?? "");
         _network = new VirtualNetwork(Options, random.Fork(), _events);
         _faults = random.Fork();
-        _workload = new Workload(Options, random.Fork());
+        _workload = _suite.CreateWorkload(Options, random.Fork());
         Agreement = new AgreementChecker(Options.Replicas, Options.CheckpointPeriod);
         ulong secret = random.NextUInt64();
         _replicas = new ReplicaNode[Options.Replicas];
         for (int i = 0; i < _replicas.Length; i++)
         {
             _replicas[i] = new ReplicaNode(i, Config, _events, random.Fork(), Options.ClockSkewMillis, _network,
-                new SimKeyExchange(Config.N, secret), service?.Invoke(i) ?? new KeyValueService(), Agreement);
+                new SimKeyExchange(Config.N, secret), _suite.CreateService(i, Config), Agreement);
         }
         _clients = new ClientNode[Options.Clients];
         for (int i = 0; i < _clients.Length; i++)
@@ -101,8 +104,7 @@ public sealed class Simulation : IDisposable
         CheckLiveness();
         CheckStates();
         CheckBounds();
-        string? violation = new LinearizabilityChecker(new KeyValueModel()).FirstViolation(History.Entries);
-        SimulationException.Require(violation is null, $"the history of \"{violation}\" is not linearizable");
+        _suite.CheckHistory(this);
         return Summarise(healed);
     }
 
@@ -114,7 +116,23 @@ public sealed class Simulation : IDisposable
         }
     }
 
-    private static ClusterConfig BuildConfig(SimOptions options) => new()
+    /// <summary>Correct replicas that have executed all have this state.</summary>
+    public void RequireServiceState(PagedState expected)
+    {
+        SeqNum last = _replicas.Where(IsCorrect).Max(r => r.Replica.LastCommitted);
+        long start = Replica.StateBytes(Config) - Config.ServiceStateBytes;
+        foreach (ReplicaNode node in _replicas)
+        {
+            if (IsCorrect(node) && node.Replica.LastCommitted == last && node.Replica.LastExecuted == last)
+            {
+                SimulationException.Require(
+                    node.State.Read(start, (int)expected.SizeBytes).SequenceEqual(expected.Read(0, (int)expected.SizeBytes)),
+                    $"the service of replica {node.Address} has another state than one instance on its own");
+            }
+        }
+    }
+
+    private static ClusterConfig BuildConfig(SimOptions options, long stateBytes) => new()
     {
         Replicas = [.. Enumerable.Range(0, options.Replicas).Select(i =>
             new ReplicaInfo(new ReplicaId(i), "simulated", i, ReadOnlyMemory<byte>.Empty))],
@@ -130,7 +148,7 @@ public sealed class Simulation : IDisposable
         ReadOnlyOptimization = options.ReadOnlyOptimization,
         PiggybackCommits = options.PiggybackCommits,
         SlotsPerClient = options.SlotsPerClient,
-        ServiceStateBytes = 1 << 20,
+        ServiceStateBytes = stateBytes,
     };
 
     /// <summary>The primary of view 0 may be cut off but does not crash while there are no view changes.</summary>
@@ -252,10 +270,10 @@ public sealed class Simulation : IDisposable
             ReplicaNode other = known[node.Replica.LastCommitted];
             for (long page = 0; page < node.State.PageCount; page++)
             {
-                long offset = page * BfsCore.State.PagedState.PageBytes;
+                long offset = page * PagedState.PageBytes;
                 SimulationException.Require(
-                    node.State.Read(offset, BfsCore.State.PagedState.PageBytes)
-                        .SequenceEqual(other.State.Read(offset, BfsCore.State.PagedState.PageBytes)),
+                    node.State.Read(offset, PagedState.PageBytes)
+                        .SequenceEqual(other.State.Read(offset, PagedState.PageBytes)),
                     $"page {page} of replicas {other.Address} and {node.Address} differs after {node.Replica.LastCommitted}");
             }
         }

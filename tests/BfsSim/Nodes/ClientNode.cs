@@ -11,14 +11,14 @@ public sealed class ClientNode : SimNode, IClientHandler
     private readonly EventQueue _events;
     private readonly SimRandom _random;
     private readonly SimOptions _options;
-    private readonly Workload _workload;
+    private readonly IWorkload _workload;
     private readonly History _history;
     private readonly NodePort _port;
     private readonly Dictionary<long, HistoryEntry> _outstanding = [];
     private long _nextTag;
 
     public ClientNode(int address, ClientId id, ClusterConfig config, SimOptions options, EventQueue events, SimRandom random,
-        VirtualNetwork network, IKeyExchange keys, Workload workload, History history)
+        VirtualNetwork network, IKeyExchange keys, IWorkload workload, History history)
         : base(address, events, random, options.ClockSkewMillis)
     {
         (_events, _random, _options, _workload, _history) = (events, random.Fork(), options, workload, history);
@@ -54,6 +54,7 @@ public sealed class ClientNode : SimNode, IClientHandler
     {
         SimulationException.Require(_outstanding.Remove(tag, out HistoryEntry? entry), $"result for an unknown tag {tag}");
         _history.Return(entry, result);
+        _workload.Completed(entry.Operation, result);
         ThinkThenInvoke();
     }
 
@@ -68,7 +69,7 @@ public sealed class ClientNode : SimNode, IClientHandler
         (byte[] operation, bool readOnly) = _workload.Next();
         Tick(Now);
         long tag = _nextTag++;
-        _outstanding.Add(tag, _history.Invoke(Address, operation));
+        _outstanding.Add(tag, _history.Invoke(Client.Id.Value, operation));
         SimulationException.Require(Client.TryInvoke(operation, readOnly, tag), "a client has no slot for its lane");
         WakeUpSoon();
     }

@@ -138,7 +138,7 @@ public sealed class CheckerTests
     [Fact]
     public void A_service_that_loses_writes_is_seen_in_the_histories()
     {
-        using var simulation = new Simulation(1, _ => new ForgetfulService(), Calm);
+        using var simulation = new Simulation(1, new KeyValueSuite(_ => new ForgetfulService()), Calm);
         var e = Assert.Throws<SimulationException>(simulation.Run);
         Assert.Contains("is not linearizable", e.Message, StringComparison.Ordinal);
     }
@@ -147,7 +147,7 @@ public sealed class CheckerTests
     [Fact]
     public void A_replica_with_another_state_is_seen()
     {
-        using var simulation = new Simulation(1, i => i == 2 ? new CorruptedService() : new KeyValueService(), Calm);
+        using var simulation = new Simulation(1, new KeyValueSuite(i => i == 2 ? new CorruptedService() : new KeyValueService()), Calm);
         var e = Assert.Throws<SimulationException>(simulation.Run);
         Assert.StartsWith("checkpoint #", e.Message, StringComparison.Ordinal);
     }
@@ -156,7 +156,7 @@ public sealed class CheckerTests
     [Fact]
     public void A_faulty_replica_with_another_state_is_masked()
     {
-        using var simulation = new Simulation(1, i => i == 2 ? new CorruptedService() : new KeyValueService(), Calm);
+        using var simulation = new Simulation(1, new KeyValueSuite(i => i == 2 ? new CorruptedService() : new KeyValueService()), Calm);
         simulation.Agreement.MarkFaulty(new ReplicaId(2));
         Assert.Equal(100, simulation.Run().Operations);
     }
@@ -165,7 +165,7 @@ public sealed class CheckerTests
     [Fact]
     public void Operations_that_cannot_complete_are_seen()
     {
-        using var simulation = new Simulation(1, adjust: Calm);
+        using var simulation = new Simulation(1, new KeyValueSuite(), Calm);
         simulation.MakeFaulty(2, new BfsSim.Network.Mute());
         simulation.MakeFaulty(3, new BfsSim.Network.Mute());
         var e = Assert.Throws<SimulationException>(simulation.Run);

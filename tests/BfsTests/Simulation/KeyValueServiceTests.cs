@@ -71,7 +71,7 @@ public sealed class KeyValueServiceTests : IDisposable
     {
         var random = new SimRandom(6);
         SimOptions options = SimOptions.Draw(random) with { Operations = 3000, Keys = 6, LargeValuesPerMille = 300, ReadsPerMille = 300 };
-        var workload = new Workload(options, random);
+        var workload = new KeyValueWorkload(options, random);
         var model = new KeyValueModel();
         var states = new Dictionary<string, string>();
         while (workload.Remaining > 0)

@@ -3,16 +3,14 @@ using System.Text;
 namespace BfsSim.Nodes;
 
 /// <summary>Operations of the key-value service, drawn from a seed. Every value is written once, so results tell much.</summary>
-public sealed class Workload(SimOptions options, SimRandom random)
+public sealed class KeyValueWorkload(SimOptions options, SimRandom random) : IWorkload
 {
     private const int LargestOperationBytes = 60_000;
 
     private int _values;
 
-    /// <summary>How many more operations all clients together invoke.</summary>
     public int Remaining { get; set; } = options.Operations;
 
-    /// <returns>The operation, and whether the client asks for the read-only optimisation.</returns>
     public (byte[] Operation, bool ReadOnly) Next()
     {
         Remaining--;
@@ -25,6 +23,11 @@ public sealed class Workload(SimOptions options, SimRandom random)
         byte[] value = Encoding.ASCII.GetBytes($"<{_values++}>".PadRight(ValueBytes(), '.'));
         // Sometimes a write that claims to be read-only: it must be ordered all the same.
         return ([kind, (byte)key.Length, .. key, .. value], random.PerMille(10));
+    }
+
+    public void Completed(byte[] operation, ReadOnlySpan<byte> result)
+    {
+        // What comes next does not depend on it.
     }
 
     private int ValueBytes()

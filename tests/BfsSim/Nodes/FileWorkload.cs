@@ -1,0 +1,150 @@
+using System.Text;
+using BfsCore.FileProtocol;
+
+namespace BfsSim.Nodes;
+
+/// <summary>
+/// Operations of the file protocol on few names, by several users, on handles that earlier results brought (some of them
+/// stale by now). The supplementary group numbers the operation, so that all differ.
+/// </summary>
+public sealed class FileWorkload(SimOptions options, SimRandom random) : IWorkload
+{
+    private const int RememberedHandles = 24;
+
+    private readonly List<FileHandle> _handles = [FileHandle.Root];
+    private readonly byte[] _buffer = new byte[FileLimits.MaxTransferBytes + 1024];
+    private uint _number;
+
+    public int Remaining { get; set; } = options.Operations;
+
+    public (byte[] Operation, bool ReadOnly) Next()
+    {
+        Remaining--;
+        bool read = random.PerMille(options.ReadsPerMille);
+        FileOp op = read
+            ? random.Choose(FileOp.Lookup, FileOp.GetAttr, FileOp.Read, FileOp.Readdir, FileOp.Readlink, FileOp.Statfs, FileOp.Access)
+            : random.Choose(FileOp.Create, FileOp.Create, FileOp.Mkdir, FileOp.Write, FileOp.Write, FileOp.SetAttr, FileOp.Unlink,
+                FileOp.Rmdir, FileOp.Rename, FileOp.Link, FileOp.Symlink, FileOp.Fsync, FileOp.ReleaseOrphan);
+        var writer = new WireWriter(_buffer);
+        writer.U16((ushort)op);
+        writer.U16(1);
+        uint user = random.PerMille(800) ? 0 : 1000u;
+        writer.U32(user);
+        writer.U32(user);
+        writer.U32(0x4000_0000 + _number++);
+        Arguments(op, ref writer);
+        return (_buffer[..writer.Length], read && !random.PerMille(200));
+    }
+
+    /// <summary>Remembers the handle of what was made or found.</summary>
+    public void Completed(byte[] operation, ReadOnlySpan<byte> result)
+    {
+        var op = (FileOp)new WireReader(operation).U16();
+        var reader = new WireReader(result);
+        if (reader.I32() != 0 || op is not (FileOp.Create or FileOp.Mkdir or FileOp.Symlink or FileOp.Lookup))
+        {
+            return;
+        }
+        if (op == FileOp.Create)
+        {
+            reader.U8();
+        }
+        FileHandle handle = reader.Attributes().Handle;
+        if (_handles.Count < RememberedHandles)
+        {
+            _handles.Add(handle);
+        }
+        else
+        {
+            _handles[random.Between(1, RememberedHandles - 1)] = handle;
+        }
+    }
+
+    private void Arguments(FileOp op, ref WireWriter writer)
+    {
+        writer.Handle(op is FileOp.Create or FileOp.Mkdir or FileOp.Lookup ? Parent() : Any());
+        switch (op)
+        {
+            case FileOp.Lookup:
+                Name(ref writer);
+                break;
+            case FileOp.Create:
+                Name(ref writer);
+                writer.U32(0x81a4);
+                writer.U8((byte)random.Below(2));
+                break;
+            case FileOp.Mkdir:
+                Name(ref writer);
+                writer.U32(0x41ed);
+                break;
+            case FileOp.Symlink:
+                Name(ref writer);
+                writer.Name(Encoding.ASCII.GetBytes($"target{_number}"));
+                break;
+            case FileOp.Unlink or FileOp.Rmdir:
+                Name(ref writer);
+                Held(ref writer);
+                break;
+            case FileOp.Rename:
+                Name(ref writer);
+                writer.Handle(Parent());
+                Name(ref writer);
+                writer.U32((uint)random.Below(3));
+                Held(ref writer);
+                break;
+            case FileOp.Link:
+                writer.Handle(Parent());
+                Name(ref writer);
+                break;
+            case FileOp.Read:
+                writer.U64((ulong)random.Below(20_000));
+                writer.U32((uint)random.Below(FileLimits.MaxTransferBytes));
+                break;
+            case FileOp.Write:
+                writer.U64((ulong)random.Below(20_000));
+                writer.U8((byte)random.Below(2));
+                random.Fill(writer.Reserve(random.PerMille(options.LargeValuesPerMille)
+                    ? random.Below(FileLimits.MaxTransferBytes) : random.Below(200)));
+                break;
+            case FileOp.Readdir:
+                writer.U64(0);
+                writer.U32(4096);
+                break;
+            case FileOp.SetAttr:
+                SetAttr(ref writer);
+                break;
+            case FileOp.Access:
+                writer.U32((uint)random.Below(8));
+                break;
+            default:
+                break;
+        }
+    }
+
+    private void SetAttr(ref WireWriter writer)
+    {
+        writer.U32((uint)random.Choose(SetAttrMask.Mode, SetAttrMask.Size, SetAttrMask.MtimeNow, SetAttrMask.Uid | SetAttrMask.Gid));
+        writer.U32((uint)random.Below(0x200));
+        writer.U32(1000);
+        writer.U32(1000);
+        writer.U64((ulong)random.Below(50_000));
+        writer.I64(0);
+        writer.I64(0);
+    }
+
+    private void Name(ref WireWriter writer) => writer.Name([(byte)('a' + random.Below(options.Keys))]);
+
+    private void Held(ref WireWriter writer)
+    {
+        int count = random.Below(3);
+        writer.U16((ushort)count);
+        for (int i = 0; i < count; i++)
+        {
+            writer.Handle(Any());
+        }
+    }
+
+    private FileHandle Any() => _handles[random.Below(_handles.Count)];
+
+    private FileHandle Parent() => random.PerMille(500) ? FileHandle.Root : Any();
+}

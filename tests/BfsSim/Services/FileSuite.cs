@@ -1,0 +1,33 @@
+using BfsCore;
+using BfsCore.State;
+using BfsReplica.Snfsd;
+using BfsSim.Checkers;
+using BfsSim.Nodes;
+
+namespace BfsSim.Services;
+
+/// <summary>
+/// snfsd. Its histories are judged by running the order that the replicas executed once more, on one unreplicated
+/// instance; that a single instance is right is what its own tests compare with a model.
+/// </summary>
+public sealed class FileSuite : ServiceSuite
+{
+    private readonly WitnessLog _log = new();
+
+    /// <summary>Small, so that the drive gets full at times.</summary>
+    public override long StateBytes => 2 << 20;
+
+    public override IService CreateService(int replica, ClusterConfig config) =>
+        new WitnessedService(new FileService(config), _log, replica);
+
+    public override IWorkload CreateWorkload(SimOptions options, SimRandom random) => new FileWorkload(options, random);
+
+    public override void CheckHistory(Simulation simulation)
+    {
+        using var pages = new PagedState(StateBytes);
+        var service = new FileService(simulation.Config);
+        service.Open(pages.Window(0, StateBytes));
+        new WitnessChecker(simulation.History.Entries, _log.Order(simulation.Agreement)).Check(service);
+        simulation.RequireServiceState(pages);
+    }
+}

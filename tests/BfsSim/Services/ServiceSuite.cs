@@ -1,0 +1,35 @@
+using BfsCore;
+using BfsSim.Checkers;
+using BfsSim.Nodes;
+
+namespace BfsSim.Services;
+
+/// <summary>A service to simulate: its instances, what clients do with it, and how their histories are judged.</summary>
+public abstract class ServiceSuite
+{
+    public abstract long StateBytes { get; }
+
+    public abstract IService CreateService(int replica, ClusterConfig config);
+
+    public abstract IWorkload CreateWorkload(SimOptions options, SimRandom random);
+
+    /// <summary>Throws <see cref="SimulationException"/> when the history cannot be that of one correct server.</summary>
+    public abstract void CheckHistory(Simulation simulation);
+}
+
+/// <summary>The key-value map, judged by a search for a linearization.</summary>
+/// <param name="service">A wrong service in its place, to test the checkers; null for the right one.</param>
+public sealed class KeyValueSuite(Func<int, IService>? service = null) : ServiceSuite
+{
+    public override long StateBytes => 1 << 20;
+
+    public override IService CreateService(int replica, ClusterConfig config) => service?.Invoke(replica) ?? new KeyValueService();
+
+    public override IWorkload CreateWorkload(SimOptions options, SimRandom random) => new KeyValueWorkload(options, random);
+
+    public override void CheckHistory(Simulation simulation)
+    {
+        string? violation = new LinearizabilityChecker(new KeyValueModel()).FirstViolation(simulation.History.Entries);
+        SimulationException.Require(violation is null, $"the history of \"{violation}\" is not linearizable");
+    }
+}
