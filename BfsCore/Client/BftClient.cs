@@ -38,8 +38,8 @@ public sealed class BftClient
     private readonly byte[] _newKey;
     private readonly RoundTripEstimate _ordered = new();
     private readonly RoundTripEstimate _readOnly = new();
+    private readonly ReplierChoice _repliers;
     private ulong _session;
-    private int _nextReplier;
     private Instant _now;
 
     public BftClient(ClientId id, ClusterConfig config, INetwork network, IEntropy entropy, IKeyExchange exchange,
@@ -55,6 +55,7 @@ public sealed class BftClient
         _sortedViews = new View[_n];
         _lastKeySentMicros = new long[_n];
         Array.Fill(_lastKeySentMicros, -KeyAnswerIntervalMicros);
+        _repliers = new ReplierChoice(_n);
         _newKey = new byte[NewKey.SizeFor(_n)];
         _slots = new ClientSlot[config.SlotsPerClient];
         for (int i = _slots.Length - 1; i >= 0; i--)
@@ -137,7 +138,8 @@ public sealed class BftClient
     {
         slot.Timestamp++;
         slot.ResetReplies();
-        ushort replier = (ushort)(_nextReplier++ % _n);
+        ushort replier = _repliers.Next();
+        slot.Replier = replier;
         Span<byte> buffer = slot.RequestBuffer(Request.SizeFor(operation.Length, _n));
         slot.RequestBytes = Request.Write(buffer, _n, Id, index, slot.ReadOnly, _session, slot.Timestamp, replier,
             RequestFlags.None, operation, withDigest: !_unreplicated);
@@ -224,6 +226,7 @@ public sealed class BftClient
     private void Retry(ClientSlot slot)
     {
         Retransmissions++;
+        NoteMissingResult(slot);
         if (slot.ReadOnly && slot.Attempts > 0)
         {
             OrderAfterAll(slot);
@@ -232,6 +235,15 @@ public sealed class BftClient
         Request.MarkRetransmission(slot.Message);
         Authenticate(slot);
         Send(slot, retransmission: true);
+    }
+
+    /// <summary>The designated replier sent nothing usable, though others answered.</summary>
+    private void NoteMissingResult(ClientSlot slot)
+    {
+        if (slot.Attempts == 0 && slot.AnyReply && !slot.HasAnyResult)
+        {
+            _repliers.Failed(slot.Replier);
+        }
     }
 
     /// <summary>
@@ -327,6 +339,12 @@ public sealed class BftClient
         {
             Complete(slot, index);
         }
+        else if (enough && slot.Attempts == 0)
+        {
+            // All that is missing is the result from its replier, which should have been here with the rest.
+            RoundTripEstimate estimate = slot.ReadOnly ? _readOnly : _ordered;
+            slot.DeadlineMicros = Math.Min(slot.DeadlineMicros, _now.MonotonicMicros + estimate.ResultWaitMicros);
+        }
         else if (!enough && slot.ReadOnly && slot.CannotReach(_config.Quorum))
         {
             OrderAfterAll(slot);
@@ -338,6 +356,7 @@ public sealed class BftClient
         if (slot.Attempts == 0)
         {
             (slot.ReadOnly ? _readOnly : _ordered).Measured(_now.MonotonicMicros - slot.SentMicros);
+            _repliers.Succeeded(slot.Replier);
         }
         slot.Busy = false;
         try

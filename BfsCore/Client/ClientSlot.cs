@@ -21,6 +21,9 @@ internal sealed class ClientSlot(int n)
     public ulong Timestamp { get; set; }
     public int RequestBytes { get; set; }
     public int Attempts { get; set; }
+
+    /// <summary>Who was to send the result in full.</summary>
+    public int Replier { get; set; }
     public long SentMicros { get; set; }
     public long DeadlineMicros { get; set; }
 
@@ -65,6 +68,10 @@ internal sealed class ClientSlot(int n)
             _hasResult = true;
         }
     }
+
+    public bool AnyReply => _received != 0;
+
+    public bool HasAnyResult => _hasResult;
 
     public int Count(in Digest digest) => Count(digest, _received);
 

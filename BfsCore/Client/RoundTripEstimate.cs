@@ -8,6 +8,7 @@ internal sealed class RoundTripEstimate
 {
     private const long InitialTimeoutMicros = 150_000;
     private const long ShortestTimeoutMicros = 50_000;
+    private const long ShortestResultWaitMicros = 3_000;
     private const long LongestTimeoutMicros = 2_000_000;
 
     private long _smoothed8;
@@ -26,6 +27,9 @@ internal sealed class RoundTripEstimate
         _smoothed8 += error;
         _deviation4 += Math.Abs(error) - (_deviation4 / 4);
     }
+
+    /// <summary>How long to wait for a result when a certificate of digests is complete already.</summary>
+    public long ResultWaitMicros => Math.Clamp(_smoothed8 / 8, ShortestResultWaitMicros, ShortestTimeoutMicros);
 
     /// <summary>How long to wait at this attempt; the jitter (0 to 255) adds up to half again.</summary>
     public long TimeoutMicros(int attempts, byte jitter)

@@ -327,4 +327,20 @@ public sealed class NormalCaseTests
         Assert.Equal(40, cluster.Replicas[3].LastCommitted.Value);
         Assert.Equal(41, Value(cluster.Invoke(Add)));
     }
+
+    [Fact]
+    public void A_replica_whose_results_do_not_come_is_not_asked_for_them()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster().Start();
+        cluster.Filter = (_, from, _) => from != 2;
+        byte[] operation = [(byte)'a', 100, 0];
+        for (int i = 1; i <= 100; i++)
+        {
+            cluster.Invoke(operation);
+            cluster.Pass(100_000);
+            Assert.Equal(i, cluster.Results[0].Completed.Count);
+        }
+        // Every fourth without the memory.
+        Assert.InRange(cluster.Clients[0].Retransmissions, 1, 3);
+    }
 }
