@@ -42,7 +42,8 @@ internal static class ClusterCommands
             Hosts = parsed.GetValue(hosts)!.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries),
             Clients = parsed.GetValue(clients),
             ServiceStateBytes = Size.Parse(parsed.GetValue(size)!) ?? throw new CommandException(
-                $"--size {parsed.GetValue(size)} is no size; write 512M, 16G or 1T") { ExitCode = 2 },
+                $"--size {parsed.GetValue(size)} is no size; write 512M, 16G or 1T")
+            { ExitCode = 2 },
         }, parsed.GetValue(port)));
         return command;
     }

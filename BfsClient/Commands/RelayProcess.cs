@@ -73,7 +73,8 @@ internal static class RelayProcess
             if (config.FindClient(wanted) is null)
             {
                 throw new CommandException($"there is no client {wanted.Value}; they are {Limits.FirstClientId} to "
-                    + $"{Limits.FirstClientId + config.Clients.Count - 1}") { ExitCode = 2 };
+                    + $"{Limits.FirstClientId + config.Clients.Count - 1}")
+                { ExitCode = 2 };
             }
             string path = plan.Directory.ClientLock(wanted);
             return (wanted, ProcessLock.TryTake(path) ?? throw new CommandException($"client {wanted.Value} is in use by "

@@ -1,8 +1,8 @@
 using BfsCore;
 using BfsCore.FileProtocol;
 using BfsCore.State;
-using FileAttributes = BfsCore.FileProtocol.FileAttributes;
 using ExecutionContext = BfsCore.ExecutionContext;
+using FileAttributes = BfsCore.FileProtocol.FileAttributes;
 
 namespace BfsReplica.Snfsd;
 

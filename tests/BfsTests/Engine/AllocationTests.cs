@@ -1,8 +1,8 @@
 using BfsCore;
-using BfsCore.Crypto;
-using BfsCore.State;
 using BfsCore.Client;
+using BfsCore.Crypto;
 using BfsCore.Replication;
+using BfsCore.State;
 
 namespace BfsTests.Engine;
 

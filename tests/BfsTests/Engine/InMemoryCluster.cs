@@ -2,8 +2,8 @@ using System.Security.Cryptography;
 using BfsCore;
 using BfsCore.Client;
 using BfsCore.Crypto;
-using BfsCore.State;
 using BfsCore.Replication;
+using BfsCore.State;
 using ExecutionContext = BfsCore.ExecutionContext;
 
 namespace BfsTests.Engine;
