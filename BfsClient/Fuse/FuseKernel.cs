@@ -52,7 +52,6 @@ internal enum FuseInitFlags : ulong
     BigWrites = 1UL << 5,
     AutoInvalidateData = 1UL << 12,
     DoReadDirPlus = 1UL << 13,
-    ReadDirPlusAuto = 1UL << 14,
     AsyncDirectIo = 1UL << 15,
     ParallelDirOps = 1UL << 18,
     MaxPages = 1UL << 22,

@@ -12,9 +12,13 @@ internal sealed partial class FuseSession
     private const long MicrosPerSecond = 1_000_000;
     private const uint PermissionBits = 0xFFF;
 
-    /// <summary>What is done here of what the kernel can do. Locks stay local to the kernel: they are not in the protocol.</summary>
+    /// <summary>
+    /// What is done here of what the kernel can do. Locks stay local to the kernel: they are not in the protocol. Not
+    /// READDIRPLUS_AUTO: listings bring attributes anyway, and with it "ls -l" asked for most files one by one (100 000
+    /// files: 5.2 s instead of 1.5 s, while a plain "ls" gained 0.1 s).
+    /// </summary>
     private const FuseInitFlags Wanted = FuseInitFlags.AsyncRead | FuseInitFlags.AtomicTruncate | FuseInitFlags.BigWrites |
-        FuseInitFlags.AutoInvalidateData | FuseInitFlags.DoReadDirPlus | FuseInitFlags.ReadDirPlusAuto |
+        FuseInitFlags.AutoInvalidateData | FuseInitFlags.DoReadDirPlus |
         FuseInitFlags.AsyncDirectIo | FuseInitFlags.ParallelDirOps | FuseInitFlags.MaxPages |
         FuseInitFlags.HandleKillPrivV2 | FuseInitFlags.InitExt | FuseInitFlags.HasExpireOnly |
         FuseInitFlags.DirectIoAllowMmap;
