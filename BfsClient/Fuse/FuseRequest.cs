@@ -15,7 +15,8 @@ internal sealed class FuseRequest : CallToken
 
     public Caller Caller { get; private set; }
 
-    public bool Answered { get; set; }
+    /// <summary>Its caller was killed and got EINTR: the real reply is not sent.</summary>
+    public bool Abandoned { get; set; }
 
     public void Begin(in FuseInHeader header)
     {
@@ -23,6 +24,6 @@ internal sealed class FuseRequest : CallToken
         Node = FileHandle.Unpack(header.NodeId);
         Caller = new Caller(header.Uid, header.Gid, header.Pid, this);
         Interrupted = false;
-        Answered = false;
+        Abandoned = false;
     }
 }

@@ -56,6 +56,11 @@ internal sealed partial class FuseSession
             ReplyError(request, outcome.Error);
             return;
         }
+        if (request.Abandoned)
+        {
+            Abandon(request, outcome.Value);
+            return;
+        }
         FuseOpenOut reply = OpenOutOf(outcome.Value, out bool attributesHold);
         if (!attributesHold)
         {
@@ -73,11 +78,23 @@ internal sealed partial class FuseSession
             ReplyError(request, outcome.Error);
             return;
         }
+        if (request.Abandoned)
+        {
+            Abandon(request, outcome.Value);
+            return;
+        }
         ReplyStruct(request, new CreateReply
         {
             Entry = EntryOf(outcome.Value.Attributes),
             Open = OpenOutOf(outcome.Value, out _),
         });
+    }
+
+    /// <summary>The kernel will never close what it was not told was opened.</summary>
+    private void Abandon(FuseRequest request, OpenFile file)
+    {
+        _files.Release(file);
+        Reply(request, default);
     }
 
     private FuseOpenOut OpenOutOf(OpenFile file, out bool attributesHold)

@@ -38,15 +38,21 @@ internal sealed partial class FuseSession
     private readonly IFileOperations _files;
     private readonly IFuseReplies _replies;
     private readonly FuseSessionOptions _options;
+    private readonly Func<uint, bool> _isKilled;
+    private readonly Action<Action> _later;
     private readonly KernelView _kernel = new();
     private readonly BackgroundWork _work = new();
     private readonly Dictionary<ulong, FuseRequest> _active = [];
     private readonly Stack<FuseRequest> _pool = new();
     private readonly HandleTable _handles = new();
+    private bool _lookingAgain;
 
-    public FuseSession(IFileOperations files, IFuseReplies replies, FuseSessionOptions options)
+    /// <param name="isKilled">Whether a thread, by its number, is about to die of a signal.</param>
+    /// <param name="later">Runs an action after about a second.</param>
+    public FuseSession(IFileOperations files, IFuseReplies replies, FuseSessionOptions options, Func<uint, bool> isKilled,
+        Action<Action> later)
     {
-        (_files, _replies, _options) = (files, replies, options);
+        (_files, _replies, _options, _isKilled, _later) = (files, replies, options, isKilled, later);
         files.SetIdCleared = InvalidateAttributes;
     }
 
@@ -85,7 +91,7 @@ internal sealed partial class FuseSession
         }
         else
         {
-            BfsAssert.That(handled.IsCompleted && !request.Answered);
+            BfsAssert.That(handled.IsCompleted && _active.ContainsKey(request.Unique));
             ReplyError(request, Errno.EINVAL);
         }
     }
@@ -144,13 +150,48 @@ internal sealed partial class FuseSession
         }
     }
 
+    /// <summary>
+    /// A signal for somebody who waits. What was not sent to the replicas ends with EINTR; what was sent is waited for,
+    /// unless the caller is being killed: then nobody is left to be told its result. The kernel interrupts once only, so
+    /// interrupted requests are looked at from time to time.
+    /// </summary>
     private void Interrupt(ref FuseReader reader)
     {
         FuseInterruptIn interrupt = reader.Take<FuseInterruptIn>();
-        if (reader.Ok && _active.TryGetValue(interrupt.Unique, out FuseRequest? request))
+        if (!reader.Ok || !_active.TryGetValue(interrupt.Unique, out FuseRequest? request))
         {
-            _files.Interrupt(request);
+            return;
         }
+        _files.Interrupt(request);
+        AbandonKilled();
+    }
+
+    private void AbandonKilled()
+    {
+        bool waiting = false;
+        foreach (FuseRequest request in _active.Values)
+        {
+            if (request.Interrupted && !request.Abandoned)
+            {
+                request.Abandoned = _isKilled(request.Caller.Pid);
+                waiting |= !request.Abandoned;
+                if (request.Abandoned)
+                {
+                    SendHeader(request, Errno.EINTR);
+                }
+            }
+        }
+        if (waiting && !_lookingAgain)
+        {
+            _lookingAgain = true;
+            _later(LookAgain);
+        }
+    }
+
+    private void LookAgain()
+    {
+        _lookingAgain = false;
+        AbandonKilled();
     }
 
     private ValueTask Refuse(FuseRequest request, Errno error)
@@ -197,14 +238,25 @@ internal sealed partial class FuseSession
         ReplyMessage(request, request.Small.AsSpan(0, Unsafe.SizeOf<FuseOutHeader>()), known);
     }
 
+    private void SendHeader(FuseRequest request, Errno error)
+    {
+        FuseOutHeader header = HeaderOf(request, Unsafe.SizeOf<FuseOutHeader>(), error);
+        _replies.Send(MemoryMarshal.AsBytes(new ReadOnlySpan<FuseOutHeader>(in header)));
+    }
+
     /// <summary>Sends a message that has room for the header before its payload; the request is over.</summary>
     private void ReplyMessage(FuseRequest request, Span<byte> message, Errno error)
     {
-        BfsAssert.That(!request.Answered && _active.Remove(request.Unique));
-        request.Answered = true;
-        FuseOutHeader header = new() { Length = (uint)message.Length, Error = -(int)error, Unique = request.Unique };
-        MemoryMarshal.Write(message, in header);
-        _replies.Send(message);
+        BfsAssert.That(_active.Remove(request.Unique));
+        if (!request.Abandoned)
+        {
+            FuseOutHeader header = HeaderOf(request, message.Length, error);
+            MemoryMarshal.Write(message, in header);
+            _replies.Send(message);
+        }
         _pool.Push(request);
     }
+
+    private static FuseOutHeader HeaderOf(FuseRequest request, int length, Errno error) =>
+        new() { Length = (uint)length, Error = -(int)error, Unique = request.Unique };
 }

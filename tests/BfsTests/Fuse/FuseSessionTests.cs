@@ -11,6 +11,8 @@ public sealed class FuseSessionTests : IDisposable
 {
     private readonly FileSystemFixture _fixture = new();
     private readonly Replies _replies = new();
+    private readonly HashSet<uint> _killed = [];
+    private readonly List<Action> _later = [];
     private readonly FuseSession _session;
     private ulong _unique = 2;
 
@@ -186,6 +188,27 @@ public sealed class FuseSessionTests : IDisposable
     }
 
     [Fact]
+    public void KilledCallersDoNotWaitForTheReplicas()
+    {
+        FileHandle file = _fixture.Create("a").Handle;
+        _fixture.Invoker.Held = true;
+        Receive(Message(FuseOpcode.Open, file.Packed, 100, Bytes(new FuseOpenIn()), pid: 55));
+        Receive(Message(FuseOpcode.GetAttr, 1, 102, new byte[16], pid: 66));
+        Receive(Message(FuseOpcode.Interrupt, 0, 1, Bytes(100ul)));
+        Receive(Message(FuseOpcode.Interrupt, 0, 1, Bytes(102ul)));
+        Assert.Empty(_replies.Sent);
+        _killed.Add(55);
+        Assert.Single(_later)();
+        FuseOutHeader reply = MemoryMarshal.Read<FuseOutHeader>(Assert.Single(_replies.Sent));
+        Assert.Equal((100ul, -4), (reply.Unique, reply.Error));
+        _fixture.Invoker.ExecuteAll();
+        Assert.Equal([100ul, 102ul], _replies.Sent.Select(m => MemoryMarshal.Read<FuseOutHeader>(m).Unique));
+        Assert.Equal(0, _session.ActiveRequests);
+        // The file that was opened in vain is closed; the one that created it is still open.
+        Assert.Equal(1, _fixture.Files.NodesInUse);
+    }
+
+    [Fact]
     public void TimesBefore1970AndBeyondTheRange()
     {
         FileHandle file = _fixture.Create("a").Handle;
@@ -213,7 +236,7 @@ public sealed class FuseSessionTests : IDisposable
         EntryMicros = 1_000_000,
         Strict = strict,
         ReadaheadBytes = 1 << 20,
-    });
+    }, pid => _killed.Contains(pid), _later.Add);
 
     private (int Error, byte[] Body) Ask(FuseOpcode opcode, ulong node, params byte[][] parts) =>
         Ask(_session, opcode, node, parts);
@@ -244,9 +267,16 @@ public sealed class FuseSessionTests : IDisposable
         }
     }
 
-    private static byte[] Message(FuseOpcode opcode, ulong node, ulong unique, byte[] body)
+    private static byte[] Message(FuseOpcode opcode, ulong node, ulong unique, byte[] body, uint pid = 0)
     {
-        FuseInHeader header = new() { Length = (uint)(40 + body.Length), Opcode = opcode, Unique = unique, NodeId = node };
+        FuseInHeader header = new()
+        {
+            Length = (uint)(40 + body.Length),
+            Opcode = opcode,
+            Unique = unique,
+            NodeId = node,
+            Pid = pid,
+        };
         return [.. Bytes(header), .. body];
     }
 

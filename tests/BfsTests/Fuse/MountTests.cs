@@ -82,6 +82,18 @@ public class MountTests
     }
 
     [MountedFact]
+    public void WhoWaitsForAbsentReplicasCanBeKilled()
+    {
+        using MountedDrive drive = new(new MemoryDrive().Execute, "attr_timeout=0,entry_timeout=0");
+        drive.Run("echo x > a");
+        drive.Hold();
+        Assert.Contains("Killed", MountedDrive.RunElsewhere($"timeout -s INT 1 stat {drive.Directory}/a || echo Killed"), StringComparison.Ordinal);
+        Assert.Contains("Killed", MountedDrive.RunElsewhere($"timeout -s KILL 1 touch {drive.Directory}/b || echo Killed"), StringComparison.Ordinal);
+        // It handles the signal, and is killed later.
+        MountedDrive.RunElsewhere($"(trap : USR1; exec 3< {drive.Directory}/a) & p=$!; sleep 0.3; kill -USR1 $p; sleep 0.3; kill -KILL $p; wait $p || true");
+    }
+
+    [MountedFact]
     public void AnAbortedConnectionEndsTheRelayWithAnError()
     {
         using MountedDrive drive = new(new MemoryDrive().Execute);

@@ -61,11 +61,14 @@ internal sealed class MountedDrive : IDisposable
 
     /// <summary>Runs a bash script in the drive's directory; it stops at the first command that fails.</summary>
     /// <returns>What it wrote, both streams.</returns>
-    public string Run(string script, bool mustSucceed = true)
+    public string Run(string script, bool mustSucceed = true) => RunElsewhere($"cd '{Directory}'\n{script}", mustSucceed);
+
+    /// <summary>The same, not in the drive's directory.</summary>
+    public static string RunElsewhere(string script, bool mustSucceed = true)
     {
         ProcessStartInfo start = new("bash") { RedirectStandardOutput = true, WorkingDirectory = "/" };
         start.ArgumentList.Add("-c");
-        start.ArgumentList.Add($"exec 2>&1; set -euo pipefail; cd '{Directory}'\n{script}");
+        start.ArgumentList.Add($"exec 2>&1; set -euo pipefail; {script}");
         using Process process = Process.Start(start)!;
         Task<string> output = process.StandardOutput.ReadToEndAsync();
         if (!process.WaitForExit(ScriptMillis))

@@ -396,12 +396,16 @@ public class RemoteFileSystemTests
     }
 
     [Fact]
-    public void GroupsComeFromTheStatusFile()
+    public void GroupsAndSignalsComeFromTheStatusFile()
     {
-        Assert.Equal([4u, 24u, 1000u], CallerGroups.Parse("Name:\tx\nUid:\t1\nGroups:\t4 24 1000 \nNStgid:\t1\n"u8));
-        Assert.Empty(CallerGroups.Parse("Name:\tx\nGroups:\t \n"u8));
-        Assert.Empty(CallerGroups.Parse("Name:\tx\n"u8));
-        Assert.Equal([4u], CallerGroups.Parse("Name:\tx\nGroups:\tz 4 99999999999"u8));
+        Assert.Equal([4u, 24u, 1000u], ProcessStatus.ParseGroups("Name:\tx\nUid:\t1\nGroups:\t4 24 1000 \nNStgid:\t1\n"));
+        Assert.Empty(ProcessStatus.ParseGroups("Name:\tx\nGroups:\t \n"));
+        Assert.Empty(ProcessStatus.ParseGroups("Name:\tx\n"));
+        Assert.Equal([4u], ProcessStatus.ParseGroups("Name:\tx\nGroups:\tz 4 99999999999"));
+        Assert.True(ProcessStatus.ParseKilled("Name:\tx\nSigPnd:\t0000000000000100\nShdPnd:\t0000000000000002\n"));
+        Assert.True(ProcessStatus.ParseKilled("Name:\tx\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000100\n"));
+        Assert.False(ProcessStatus.ParseKilled("Name:\tx\nSigPnd:\t0000000000000200\nShdPnd:\t0000000000000002\n"));
+        Assert.False(ProcessStatus.ParseKilled("Name:\tx\nSigPnd:\tz"));
     }
 
     private static byte[] Pattern(int length)
