@@ -13,6 +13,7 @@ internal static class MountCommand
     private const int LogLines = 5;
 
     private static readonly TimeSpan UsablePatience = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan MonitorPatience = TimeSpan.FromSeconds(2);
 
     public static Command Create()
     {
@@ -39,6 +40,7 @@ internal static class MountCommand
             ClusterDirectory directory = Cli.Directory(parsed, cluster);
             ClientId? id = parsed.GetValue(client) is { } number ? new ClientId(number) : null;
             var plan = new RelayPlan(directory, id, MountPoints.Resolve(parsed.GetValue(mountPoint)!), mount);
+            RequireQuorum(plan);
             return parsed.GetValue(foreground) ? Foreground(plan) : Background(plan, text);
         });
         return command;
@@ -57,7 +59,6 @@ internal static class MountCommand
 
     private static int Background(RelayPlan plan, string options)
     {
-        ClusterConfig config = ClusterFile.Read(plan.Directory.ClusterFile);
         Directory.CreateDirectory(plan.Directory.Clients);
         string logPath = Path.Combine(plan.Directory.Clients, "relay.log");
         var log = new LogTail(logPath);
@@ -67,7 +68,7 @@ internal static class MountCommand
         {
             relay.WaitForExit();
             throw new CommandException(line?.StartsWith(RelayCommand.Failed, StringComparison.Ordinal) == true
-                ? Explain(line[RelayCommand.Failed.Length..], plan, config)
+                ? line[RelayCommand.Failed.Length..]
                 : $"the relay died:\n{log.LastLines(LogLines)}")
             {
                 ExitCode = relay.ExitCode == 2 ? 2 : 1,
@@ -93,13 +94,18 @@ internal static class MountCommand
         return command;
     }
 
-    /// <summary>Replicas that do not answer are the usual reason, and then the fix is another command.</summary>
-    private static string Explain(string error, RelayPlan plan, ClusterConfig config)
+    /// <summary>
+    /// Replicas that do not run are the usual reason why a drive cannot be mounted: found here at once, with what to do,
+    /// instead of after the relay's patience.
+    /// </summary>
+    private static void RequireQuorum(RelayPlan plan)
     {
-        var processes = new ReplicaProcesses(plan.Directory, config);
-        int running = processes.Local.Count(id => processes.PidOf(id) is not null);
-        return processes.Local.Count == config.N && running < config.Quorum
-            ? $"{error}; only {running} of {config.N} replicas run: bfs cluster start --cluster {plan.Directory.Path}"
-            : error;
+        ClusterConfig config = ClusterFile.Read(plan.Directory.ClusterFile);
+        int answering = MonitorClient.AskAllAsync(config, MonitorPatience).GetAwaiter().GetResult().Count(a => a is not null);
+        if (answering < config.Quorum)
+        {
+            throw new CommandException($"only {answering} of {config.N} replicas answer, and {config.Quorum} are needed; "
+                + $"start them: bfs cluster start --cluster {plan.Directory.Path}");
+        }
     }
 }

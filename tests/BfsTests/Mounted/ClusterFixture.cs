@@ -1,0 +1,157 @@
+using System.Diagnostics;
+using System.Text;
+using System.Text.Json;
+using BfsCore;
+using BfsCore.Hosting;
+
+namespace BfsTests.Mounted;
+
+/// <summary>What a command wrote and how it ended.</summary>
+internal sealed record CommandResult(int ExitCode, string Output, string Error)
+{
+    /// <summary>Fails the test unless the command ended with 0.</summary>
+    public CommandResult Succeeded()
+    {
+        Assert.True(ExitCode == 0, $"exit code {ExitCode}\n{Output}\n{Error}");
+        return this;
+    }
+}
+
+/// <summary>
+/// A cluster of real processes in a directory of its own, through the commands that people use. What uses a drive runs in
+/// child processes. Everything is gone after the test, however it went.
+/// </summary>
+internal sealed class ClusterFixture : IDisposable
+{
+    private const int CommandMillis = 300_000;
+
+    private readonly string _root = Directory.CreateTempSubdirectory("bfs-cluster-").FullName;
+    private readonly List<string> _mounts = [];
+
+    /// <summary>The cluster's directory, as BFS_HOME says to the commands; it does not exist yet.</summary>
+    public string Home => Path.Combine(_root, "home");
+
+    public ClusterDirectory Files => new(Home);
+
+    /// <summary>The project's directory, where bfs and mount.sh are.</summary>
+    public static string Project { get; } = FindProject();
+
+    /// <summary>A path in the test's own directory.</summary>
+    public string PathOf(string name) => Path.Combine(_root, name);
+
+    /// <summary>Makes and starts a cluster.</summary>
+    public ClusterFixture Start(params string[] initOptions)
+    {
+        Bfs(["cluster", "init", .. initOptions]).Succeeded();
+        Bfs("cluster", "start").Succeeded();
+        return this;
+    }
+
+    /// <summary>Mounts a drive on a new directory.</summary>
+    public string Mount(string name = "drive", params string[] options)
+    {
+        string mountPoint = NewMountPoint(name);
+        Bfs(["mount", mountPoint, .. options]).Succeeded();
+        return mountPoint;
+    }
+
+    /// <summary>A directory that is unmounted at the end if it has to be.</summary>
+    public string NewMountPoint(string name)
+    {
+        string mountPoint = PathOf(name);
+        Directory.CreateDirectory(mountPoint);
+        _mounts.Add(mountPoint);
+        return mountPoint;
+    }
+
+    public CommandResult Bfs(params string[] arguments) => Run(Path.Combine(Project, "bfs"), arguments);
+
+    public CommandResult MountScript(params string[] arguments) => Run(Path.Combine(Project, "mount.sh"), arguments);
+
+    /// <summary>Runs a bash script in a directory; it stops at the first command that fails, and so does the test.</summary>
+    public string Work(string directory, string script) =>
+        Run("bash", ["-c", $"set -euo pipefail; exec 2>&1; cd '{directory}'\n{script}"]).Succeeded().Output;
+
+    /// <summary>The answer of "bfs status --json".</summary>
+    public JsonElement Status() => JsonDocument.Parse(Bfs("status", "--json").Output).RootElement;
+
+    /// <summary>The replicas' processes, from the locks they hold.</summary>
+    public int? PidOf(int replica) => ProcessLock.HolderOf(Files.PidFile(new ReplicaId(replica)));
+
+    /// <summary>Ends a process of this cluster as a crash would, and waits until it is gone.</summary>
+    public static void Kill(int pid)
+    {
+        using var process = Process.GetProcessById(pid);
+        process.Kill();
+        // Not our child: its end shows in /proc.
+        while (Directory.Exists($"/proc/{pid}") && !File.ReadAllText($"/proc/{pid}/stat").Contains(") Z", StringComparison.Ordinal))
+        {
+            Thread.Sleep(10);
+        }
+    }
+
+    /// <summary>Starts a command without waiting for it.</summary>
+    public Process Launch(string program, params string[] arguments)
+    {
+        var start = new ProcessStartInfo(program) { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = "/" };
+        foreach (string argument in arguments)
+        {
+            start.ArgumentList.Add(argument);
+        }
+        start.Environment["BFS_HOME"] = Home;
+        return Process.Start(start)!;
+    }
+
+    public void Dispose()
+    {
+        foreach (string mountPoint in _mounts)
+        {
+            Bfs("unmount", "--lazy", mountPoint);
+        }
+        foreach (string directory in Directory.GetDirectories(_root).Where(d => File.Exists(Path.Combine(d, "cluster.json"))))
+        {
+            EndProcesses(new ClusterDirectory(directory));
+        }
+        Directory.Delete(_root, recursive: true);
+    }
+
+    /// <summary>Whatever holds a lock in the cluster's directory is a process of this test.</summary>
+    private static void EndProcesses(ClusterDirectory directory)
+    {
+        IEnumerable<string> locks = Directory.GetFiles(directory.Path, "replica.pid", SearchOption.AllDirectories)
+            .Concat(Directory.GetFiles(directory.Path, "*.lock", SearchOption.AllDirectories));
+        foreach (string path in locks)
+        {
+            if (ProcessLock.HolderOf(path) is { } pid)
+            {
+                Kill(pid);
+            }
+        }
+    }
+
+    private CommandResult Run(string program, params string[] arguments)
+    {
+        using Process process = Launch(program, arguments);
+        var error = new StringBuilder();
+        process.ErrorDataReceived += (_, line) => error.AppendLine(line.Data);
+        process.BeginErrorReadLine();
+        Task<string> output = process.StandardOutput.ReadToEndAsync();
+        if (!process.WaitForExit(CommandMillis))
+        {
+            process.Kill(entireProcessTree: true);
+            Assert.Fail($"{program} {string.Join(' ', arguments)} did not end\n{error}");
+        }
+        process.WaitForExit();
+        return new CommandResult(process.ExitCode, output.GetAwaiter().GetResult(), error.ToString());
+    }
+
+    private static string FindProject()
+    {
+        string? directory = AppContext.BaseDirectory;
+        while (directory is not null && !File.Exists(Path.Combine(directory, "BfsFs.sln")))
+        {
+            directory = Path.GetDirectoryName(directory);
+        }
+        return directory ?? throw new InvalidOperationException("the tests are not in the project's directory");
+    }
+}
