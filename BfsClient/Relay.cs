@@ -71,7 +71,8 @@ public sealed class Relay : IDisposable
         _device = new FuseDevice(descriptor);
         bool started = false;
         _session = new FuseSession(_files, _device, SessionOptions(), ProcessStatus.IsKilled,
-            action => _loop.AddTimer(TimeSpan.FromSeconds(1), action)) { Started = () => started = true };
+            action => _loop.AddTimer(TimeSpan.FromSeconds(1), action))
+        { Started = () => started = true };
         _serving = true;
         _loop.AddReader(descriptor, OnReadable);
         while (_serving && !started)
