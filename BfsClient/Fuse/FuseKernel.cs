@@ -54,6 +54,7 @@ internal enum FuseInitFlags : ulong
     DoReadDirPlus = 1UL << 13,
     AsyncDirectIo = 1UL << 15,
     ParallelDirOps = 1UL << 18,
+    AbortError = 1UL << 21,
     MaxPages = 1UL << 22,
     HandleKillPrivV2 = 1UL << 28,
     InitExt = 1UL << 30,

@@ -19,7 +19,7 @@ internal sealed partial class FuseSession
     /// </summary>
     private const FuseInitFlags Wanted = FuseInitFlags.AsyncRead | FuseInitFlags.AtomicTruncate | FuseInitFlags.BigWrites |
         FuseInitFlags.AutoInvalidateData | FuseInitFlags.DoReadDirPlus |
-        FuseInitFlags.AsyncDirectIo | FuseInitFlags.ParallelDirOps | FuseInitFlags.MaxPages |
+        FuseInitFlags.AsyncDirectIo | FuseInitFlags.ParallelDirOps | FuseInitFlags.AbortError | FuseInitFlags.MaxPages |
         FuseInitFlags.HandleKillPrivV2 | FuseInitFlags.InitExt | FuseInitFlags.HasExpireOnly |
         FuseInitFlags.DirectIoAllowMmap;
 
