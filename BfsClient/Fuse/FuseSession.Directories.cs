@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using BfsClient.FileSystem;
@@ -39,7 +38,7 @@ internal sealed partial class FuseSession
             return;
         }
         int head = Unsafe.SizeOf<FuseOutHeader>();
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(head + size);
+        byte[] buffer = _readBuffers.Rent(size);
         int length = 0;
         while (_files.TryPeekEntry(directory, out DirectoryEntry entry) &&
             TryPutEntry(buffer.AsSpan(head + length, size - length), entry, plus, out int used))
@@ -48,7 +47,7 @@ internal sealed partial class FuseSession
             _files.NextEntry(directory);
         }
         ReplyMessage(request, buffer.AsSpan(0, head + length), Errno.Ok);
-        ArrayPool<byte>.Shared.Return(buffer);
+        _readBuffers.Return(buffer);
     }
 
     private bool TryPutEntry(Span<byte> room, in DirectoryEntry entry, bool plus, out int used)

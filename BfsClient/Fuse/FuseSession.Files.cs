@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using BfsClient.FileSystem;
@@ -138,7 +137,7 @@ internal sealed partial class FuseSession
     private async ValueTask ReadAsync(FuseRequest request, OpenFile file, ulong offset, int count)
     {
         int head = Unsafe.SizeOf<FuseOutHeader>();
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(head + count);
+        byte[] buffer = _readBuffers.Rent(count);
         Outcome<int> outcome = await _files.ReadAsync(file, offset, buffer.AsMemory(head, count), request);
         if (outcome.Failed)
         {
@@ -148,7 +147,7 @@ internal sealed partial class FuseSession
         {
             ReplyMessage(request, buffer.AsSpan(0, head + outcome.Value), Errno.Ok);
         }
-        ArrayPool<byte>.Shared.Return(buffer);
+        _readBuffers.Return(buffer);
     }
 
     private ValueTask Write(FuseRequest request, ref FuseReader reader)

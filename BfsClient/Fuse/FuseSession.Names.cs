@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Runtime.CompilerServices;
 using BfsClient.FileSystem;
 using BfsCore.FileProtocol;
@@ -184,7 +183,7 @@ internal sealed partial class FuseSession
     private async ValueTask ReadlinkAsync(FuseRequest request)
     {
         int head = Unsafe.SizeOf<FuseOutHeader>();
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(head + FileLimits.MaxSymlinkBytes);
+        byte[] buffer = _readBuffers.Rent(FileLimits.MaxSymlinkBytes);
         Outcome<int> outcome = await _files.ReadlinkAsync(request.Caller, request.Node, buffer.AsMemory(head));
         if (outcome.Failed)
         {
@@ -194,7 +193,7 @@ internal sealed partial class FuseSession
         {
             ReplyMessage(request, buffer.AsSpan(0, head + outcome.Value), Errno.Ok);
         }
-        ArrayPool<byte>.Shared.Return(buffer);
+        _readBuffers.Return(buffer);
     }
 
     private ValueTask Access(FuseRequest request, ref FuseReader reader)

@@ -45,6 +45,7 @@ internal sealed partial class FuseSession
     private readonly Dictionary<ulong, FuseRequest> _active = [];
     private readonly Stack<FuseRequest> _pool = new();
     private readonly HandleTable _handles = new();
+    private readonly ReadBuffers _readBuffers = new();
     private bool _lookingAgain;
 
     /// <param name="isKilled">Whether a thread, by its number, is about to die of a signal.</param>
