@@ -15,7 +15,7 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
 {
     private const long PeerSilenceMicros = 3_500_000;
 
-    private static readonly TimeSpan IdleCheckInterval = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Second = TimeSpan.FromSeconds(1);
 
     private readonly ClusterConfig _config;
     private readonly ReplicaId _id;
@@ -89,7 +89,7 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
     {
         _loop.AddReader(_transport.Descriptor, () => _transport.Receive(this));
         _loop.AddClient(this);
-        _loop.AddTimer(IdleCheckInterval, CheckIdle);
+        _loop.AddTimer(Second, OnSecond);
         _engine.Start(_loop.Now);
         _logger.LogInformation("replica {Id} of {N} runs on {Address} as process {Pid}", _id.Value, _config.N,
             _transport.LocalEndPoint, Environment.ProcessId);
@@ -134,14 +134,7 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
 
     public long NextDeadlineMicros => _engine.NextDeadlineMicros;
 
-    public void Flush()
-    {
-        _transport.Flush();
-        if (_replica is null)
-        {
-            _storage.SaveUnreplicatedIfLarge();
-        }
-    }
+    public void Flush() => _transport.Flush();
 
     public void Dispose()
     {
@@ -153,13 +146,17 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
         _lock.Dispose();
     }
 
-    private void CheckIdle()
+    private void OnSecond()
     {
-        if (_replica is not null)
+        if (_replica is null)
         {
-            _storage.OnIdleCheck();
+            _storage.OnSecond(_counters.RequestsExecuted);
         }
-        _loop.AddTimer(IdleCheckInterval, CheckIdle);
+        else
+        {
+            _storage.OnSecond(_replica);
+        }
+        _loop.AddTimer(Second, OnSecond);
     }
 
     private void AnswerMonitor(ReadOnlySpan<byte> message, SourceAddress source)

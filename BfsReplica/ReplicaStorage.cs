@@ -8,25 +8,27 @@ using Microsoft.Extensions.Logging;
 namespace BfsReplica;
 
 /// <summary>
-/// When a replica's state goes to disk (§4.3.2: "saves its state"): at a clean stop with the log above it, when much was
-/// modified since the last time, and when nothing happens. In between the image on disk is that of an earlier stable
-/// checkpoint.
+/// When a replica's knowledge goes to disk (§4.3.2: "saves its state"): at a clean stop; when it has had nothing to do for
+/// a while; and when much was modified, so that it does not fill the memory. The image on disk is that of a stable
+/// checkpoint, and the saved log holds the batches above it, as of the last of these moments.
+///
+/// After a stop that was not clean the replica has forgotten what it voted for since then (pitfall 33). With at most f such
+/// replicas the others make up for it; when all stop so, what was done since then is lost.
 /// </summary>
 internal sealed class ReplicaStorage : IDisposable
 {
+    /// <summary>Requests in a log that is saved while running, bytes: more would take too long.</summary>
+    private const long MaxQuietLogBytes = 64L << 20;
+
     private readonly StateFile _file;
     private readonly string _savedLog;
     private readonly ILogger _logger;
-    private readonly long _largeBytes;
-    private SeqNum _stable;
-    private SeqNum _stableAtIdleCheck;
+    private readonly QuietTime _quiet = new();
 
     public ReplicaStorage(ClusterDirectory directory, ClusterConfig config, ReplicaId id, ILogger logger)
     {
         _savedLog = directory.SavedLog(id);
         _logger = logger;
-        // Not all replicas at the same checkpoint: while one is busy with its disk the others go on.
-        _largeBytes = StateFile.LargeBytes + (StateFile.LargeBytes * id.Value / config.N);
         _file = StateFile.Open(directory.Replica(id), Replica.StateBytes(config));
         if (_file.Status == StateFileStatus.Damaged)
         {
@@ -35,17 +37,19 @@ internal sealed class ReplicaStorage : IDisposable
             throw new ReplicaStartException($"{directory.Replica(id)}: {text}. If the other replicas are well, move "
                 + "state.image, state.journal and state.meta away: this one then fetches its state from them");
         }
-        _stable = _stableAtIdleCheck = _file.SavedCheckpoint;
         _logger.Log(_file.Status == StateFileStatus.UncleanStop ? LogLevel.Warning : LogLevel.Information,
             "state: {Status}", _file.StatusText);
     }
 
     public PagedState Pages => _file.State;
 
-    /// <summary>Gives the replica the log of its last clean stop, if that is how it stopped.</summary>
+    /// <summary>
+    /// Gives the replica the log that was saved last. One of an earlier checkpoint, after a stop that was not clean, is of
+    /// no use.
+    /// </summary>
     public void RestoreLog(Replica replica)
     {
-        if (_file.Status == StateFileStatus.CleanStop && File.Exists(_savedLog))
+        if (File.Exists(_savedLog) && _file.Status is StateFileStatus.CleanStop or StateFileStatus.UncleanStop)
         {
             string? problem = replica.RestoreLog(File.ReadAllBytes(_savedLog));
             if (problem == null)
@@ -58,76 +62,101 @@ internal sealed class ReplicaStorage : IDisposable
                 _logger.LogWarning("the saved log is not used: {Problem}", problem);
             }
         }
-        // From the first message on it is out of date.
-        File.Delete(_savedLog);
+        _quiet.Saved(replica.LastExecuted.Value);
     }
 
     /// <summary>A checkpoint became stable: save it if much has changed.</summary>
-    public void OnStable(SeqNum stable)
+    public void OnStable(SeqNum stable) => Try(() => _file.SaveIfLarge(stable));
+
+    /// <summary>To be called every second: saves once nothing has been executed for a while.</summary>
+    public void OnSecond(Replica replica)
     {
-        _stable = stable;
-        Try(() => _file.SaveIfLarge(stable, _largeBytes));
+        if (_quiet.IsTimeToSave(replica.LastExecuted.Value) && replica.RequestBytesHeld <= MaxQuietLogBytes)
+        {
+            Try(() =>
+            {
+                if (replica.StableCheckpoint > _file.SavedCheckpoint)
+                {
+                    _file.Save(replica.StableCheckpoint);
+                }
+                SaveLog(replica);
+                _quiet.Saved(replica.LastExecuted.Value);
+            });
+        }
     }
 
-    /// <summary>To be called every few seconds: saves the last stable checkpoint once it has stayed the last for a while.</summary>
-    public void OnIdleCheck()
+    /// <summary>The same for the unreplicated server, which has no checkpoints of its own.</summary>
+    /// <param name="executed">Requests executed since the start.</param>
+    public void OnSecond(long executed)
     {
-        if (_stable == _stableAtIdleCheck && _stable > _file.SavedCheckpoint)
+        if (_quiet.IsTimeToSave(executed) || _file.UnsavedBytes > StateFile.LargeBytes)
         {
-            Try(() => _file.Save(_stable));
+            Try(() =>
+            {
+                SaveLocalCheckpoint(cleanStop: false);
+                _quiet.Saved(executed);
+            });
         }
-        _stableAtIdleCheck = _stable;
     }
 
     /// <summary>Saves everything that a replica knows; it must not run after that.</summary>
     /// <exception cref="IOException">The disk is full, for example: the next start will be as after a crash.</exception>
     public void SaveForStop(Replica replica)
     {
-        using (var log = new MemoryStream())
-        {
-            replica.SaveLog(log);
-            DurableFile.Replace(_savedLog, log.GetBuffer().AsSpan(0, (int)log.Length), secret: true);
-        }
+        SaveLog(replica);
         _file.Save(replica.StableCheckpoint, cleanStop: true);
     }
 
     /// <summary>Saves the state of the unreplicated server, which is all that it has.</summary>
     /// <exception cref="IOException">As above.</exception>
-    public void SaveForStop()
-    {
-        TakeLocalCheckpoint();
-        _file.Save(_stable, cleanStop: true);
-    }
-
-    /// <summary>The unreplicated server has no checkpoints of its own: now and then its state becomes one.</summary>
-    public void SaveUnreplicatedIfLarge()
-    {
-        if (_file.UnsavedBytes > 4 * StateFile.LargeBytes)
-        {
-            TakeLocalCheckpoint();
-            Try(() => _file.Save(_stable));
-        }
-    }
+    public void SaveForStop() => SaveLocalCheckpoint(cleanStop: true);
 
     public void Dispose() => _file.Dispose();
 
-    private void TakeLocalCheckpoint()
+    private void SaveLog(Replica replica)
     {
-        _stable = Pages.LastCheckpoint.Next;
-        Pages.TakeCheckpoint(_stable);
-        Pages.DiscardBefore(_stable);
+        using var log = new MemoryStream();
+        replica.SaveLog(log);
+        DurableFile.Replace(_savedLog, log.GetBuffer().AsSpan(0, (int)log.Length), secret: true);
     }
 
-    /// <summary>A save that fails is tried again at the next checkpoint; what was to be saved stays in memory.</summary>
+    private void SaveLocalCheckpoint(bool cleanStop)
+    {
+        SeqNum next = Pages.LastCheckpoint.Next;
+        Pages.TakeCheckpoint(next);
+        Pages.DiscardBefore(next);
+        _file.Save(next, cleanStop);
+    }
+
+    /// <summary>A save that fails is tried again later; what was to be saved stays in memory.</summary>
     private void Try(Action save)
     {
         try
         {
             save();
         }
-        catch (StateFileException e)
+        catch (IOException e)
         {
-            _logger.LogError("{Message}; the replica goes on, and tries again at its next checkpoint", e.Message);
+            _logger.LogError("{Message}; the replica goes on, and tries again later", e.Message);
         }
+    }
+}
+
+/// <summary>Tells, once a second, whether it is time to save: something was executed, and nothing lately.</summary>
+internal sealed class QuietTime
+{
+    private const int QuietSeconds = 2;
+
+    private long _executed;
+    private long _saved;
+    private int _seconds;
+
+    public void Saved(long executed) => _saved = _executed = executed;
+
+    public bool IsTimeToSave(long executed)
+    {
+        _seconds = executed == _executed ? _seconds + 1 : 0;
+        _executed = executed;
+        return _seconds >= QuietSeconds && executed != _saved;
     }
 }
