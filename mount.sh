@@ -47,7 +47,7 @@ need_fuse() {
 
 # mounted_source: what is mounted on the mount point, as "TYPE SOURCE"; nothing when nothing is.
 mounted_source() {
-  awk -v at="$1" '{ gsub(/\\040/, " ", $2) } $2 == at { found = $3 " " $1 } END { print found }' /proc/self/mounts
+  awk -v at="$1" '{ gsub(/\\040/, " ", $1); gsub(/\\040/, " ", $2) } $2 == at { found = $3 " " $1 } END { print found }' /proc/self/mounts
 }
 
 stop_started() { run_bfs cluster stop --cluster "$cluster" --if-started-for-mount || true; }

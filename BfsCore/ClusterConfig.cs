@@ -76,6 +76,12 @@ public sealed record ClusterConfig
     /// <summary>Replicated bytes of the service (the drive's size with its tables); sparse on disk.</summary>
     public long ServiceStateBytes { get; init; } = 16L << 30;
 
+    /// <summary>Who owns the root directory of a new drive; nobody else but root can make files on it at first.</summary>
+    public uint OwnerUid { get; init; }
+
+    /// <summary>The group of the root directory of a new drive.</summary>
+    public uint OwnerGid { get; init; }
+
     /// <summary>First wait of the view-change timer (§2.3.5), milliseconds.</summary>
     public int ViewChangeTimeoutMillis { get; init; } = 1_000;
 

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using BfsClient.Fuse;
 using BfsCore;
 using BfsCore.Hosting;
 
@@ -41,6 +42,9 @@ internal static class ClusterCommands
             Mode = parsed.GetValue(noRep) ? ClusterMode.NoRep : ClusterMode.Bft,
             Hosts = parsed.GetValue(hosts)!.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries),
             Clients = parsed.GetValue(clients),
+            // Whoever makes the cluster must be able to use the drive.
+            OwnerUid = Native.EffectiveUser(),
+            OwnerGid = Native.EffectiveGroup(),
             ServiceStateBytes = Size.Parse(parsed.GetValue(size)!) ?? throw new CommandException(
                 $"--size {parsed.GetValue(size)} is no size; write 512M, 16G or 1T")
             { ExitCode = 2 },

@@ -15,6 +15,11 @@ internal sealed class ClusterStatus(ClusterConfig config, IReadOnlyList<MonitorA
 
     public bool HasQuorum => Reachable >= config.Quorum;
 
+    /// <summary>Whether operations are executed now: without its primary a view orders nothing (§2.3.3).</summary>
+    public bool DriveWorks => HasQuorum && answers[Primary.Value] is not null;
+
+    public ReplicaId Primary => new View(View).Primary(config.N);
+
     /// <summary>A view that f+1 replicas have reached: at least one correct one among them.</summary>
     public long View
     {
@@ -25,7 +30,7 @@ internal sealed class ClusterStatus(ClusterConfig config, IReadOnlyList<MonitorA
         }
     }
 
-    public bool IsPrimary(ReplicaId id) => new View(View).Primary(config.N) == id;
+    public bool IsPrimary(ReplicaId id) => Primary == id;
 
     /// <summary>Operations executed per second between the two moments; zero when the replica was restarted.</summary>
     public double RequestsPerSecond(ReplicaId id)

@@ -54,7 +54,7 @@ internal static class StatusCommand
                 Cli.Say($"mounted here: {relay.MountPoint} (client {relay.Client.Value}, process {relay.Pid})");
             }
         }
-        return status.HasQuorum ? 0 : 1;
+        return status.DriveWorks ? 0 : 1;
     }
 
     private static int Watch(ClusterDirectory directory, ClusterConfig config, bool json)
@@ -110,6 +110,8 @@ internal static class StatusCommand
         ClusterConfig config = status.Config;
         string counts = $"{status.Reachable} of {config.N} replicas can be reached";
         return status.Reachable == config.N ? $"{counts}: all is well"
+            : status.HasQuorum && !status.DriveWorks
+                ? $"[red]{counts}, but not the primary: the drive waits for it; on its machine: bfs replica start {status.Primary.Value}[/]"
             : status.HasQuorum ? $"[yellow]{counts}: the drive works; {config.N - status.Reachable} of at most {config.F} failures are used up[/]"
             : $"[red]{counts}, but {config.Quorum} are needed: the drive waits for them[/]";
     }

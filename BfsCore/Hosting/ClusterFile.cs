@@ -99,8 +99,11 @@ public static class ClusterFile
             SlotsPerClient = fields.Number("slotsPerClient", defaults.SlotsPerClient),
             ReadOnlyOptimization = fields.Flag("readOnlyOptimization", defaults.ReadOnlyOptimization),
             TentativeExecution = fields.Flag("tentativeExecution", defaults.TentativeExecution),
+            PiggybackCommits = fields.Flag("piggybackCommits", defaults.PiggybackCommits),
             MaxClockSkewMillis = fields.Number("maxClockSkewMillis", defaults.MaxClockSkewMillis),
             ServiceStateBytes = fields.LongNumber("serviceStateBytes", defaults.ServiceStateBytes),
+            OwnerUid = fields.UnsignedNumber("ownerUid", defaults.OwnerUid),
+            OwnerGid = fields.UnsignedNumber("ownerGid", defaults.OwnerGid),
             ViewChangeTimeoutMillis = fields.Number("viewChangeTimeoutMillis", defaults.ViewChangeTimeoutMillis),
         };
         fields.End();
@@ -168,6 +171,8 @@ public static class ClusterFile
         json.WriteNumber("format", Format);
         json.WriteString("mode", config.Mode == ClusterMode.NoRep ? "no-rep" : "bft");
         json.WriteNumber("serviceStateBytes", config.ServiceStateBytes);
+        json.WriteNumber("ownerUid", config.OwnerUid);
+        json.WriteNumber("ownerGid", config.OwnerGid);
         json.WriteNumber("checkpointPeriod", config.CheckpointPeriod);
         json.WriteNumber("logSize", config.LogSize);
         json.WriteNumber("windowSize", config.WindowSize);
@@ -178,6 +183,7 @@ public static class ClusterFile
         json.WriteNumber("maxBatchInlineBytes", config.MaxBatchInlineBytes);
         json.WriteBoolean("readOnlyOptimization", config.ReadOnlyOptimization);
         json.WriteBoolean("tentativeExecution", config.TentativeExecution);
+        json.WriteBoolean("piggybackCommits", config.PiggybackCommits);
         json.WriteNumber("viewChangeTimeoutMillis", config.ViewChangeTimeoutMillis);
         json.WriteNumber("maxClockSkewMillis", config.MaxClockSkewMillis);
         json.WriteNumber("datagramBytes", config.DatagramBytes);

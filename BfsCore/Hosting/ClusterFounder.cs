@@ -17,6 +17,11 @@ public sealed record ClusterPlan
     /// <summary>How many drives can be mounted at once, each under a key of its own.</summary>
     public int Clients { get; init; } = 8;
 
+    /// <summary>Who owns the root directory of the drive.</summary>
+    public uint OwnerUid { get; init; }
+
+    public uint OwnerGid { get; init; }
+
     /// <summary>Bytes of replicated state; rounded up to whole pages.</summary>
     public long ServiceStateBytes { get; init; } = 16L << 30;
 }
@@ -75,6 +80,8 @@ public static class ClusterFounder
             Mode = plan.Mode,
             Replicas = replicas,
             Clients = clients,
+            OwnerUid = plan.OwnerUid,
+            OwnerGid = plan.OwnerGid,
             ServiceStateBytes = plan.ServiceStateBytes > 1L << 50 ? plan.ServiceStateBytes : (plan.ServiceStateBytes + 4095) & ~4095L,
         };
     }

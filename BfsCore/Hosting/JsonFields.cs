@@ -97,10 +97,11 @@ internal sealed class JsonFields
             return [];
         }
         return [.. Elements(name).Select((element, i) =>
-            element.ValueKind == JsonValueKind.Number && element.TryGetUInt32(out uint number)
-                ? number
-                : throw Problem($"{Name(name)}[{i}]", $"must be a whole number from 0 to {uint.MaxValue}"))];
+            ToUnsigned($"{Name(name)}[{i}]", element))];
     }
+
+    public uint UnsignedNumber(string name, uint absent) =>
+        _fields.ContainsKey(name) ? ToUnsigned(Name(name), Take(name)) : absent;
 
     /// <summary>Nothing may be left.</summary>
     public void End()
@@ -129,6 +130,11 @@ internal sealed class JsonFields
         value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int number)
             ? number
             : throw Problem(name, $"must be a whole number of at most {int.MaxValue}, not {value.GetRawText()}");
+
+    private static uint ToUnsigned(string name, JsonElement value) =>
+        value.ValueKind == JsonValueKind.Number && value.TryGetUInt32(out uint number)
+            ? number
+            : throw Problem(name, $"must be a whole number from 0 to {uint.MaxValue}");
 
     private string Name(string field) => _where.Length == 0 ? field : _where + "." + field;
 

@@ -22,7 +22,7 @@ public sealed partial class FileService(ClusterConfig config) : IService
     public void Open(StateRegion state)
     {
         BfsAssert.That(config.Clients.Count <= Volume.MaxClients);
-        _volume = new Volume(state);
+        _volume = new Volume(state, config.OwnerUid, config.OwnerGid);
         _map = new BlockMap(_volume);
         _directories = new Directory(_volume);
     }

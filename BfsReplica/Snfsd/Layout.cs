@@ -142,12 +142,14 @@ internal sealed class Volume
     private readonly uint _inodeTablePage;
     private readonly uint _dataPage;
 
-    public Volume(StateRegion region)
+    /// <param name="ownerUid">Who owns the root directory if the region is blank.</param>
+    /// <param name="ownerGid">Its group.</param>
+    public Volume(StateRegion region, uint ownerUid, uint ownerGid)
     {
         _region = region;
         if (region.Get<Superblock>(0).Magic == 0)
         {
-            Format();
+            Format(ownerUid, ownerGid);
         }
         ref readonly Superblock super = ref Super;
         BfsCore.BfsAssert.That(super.Magic == Superblock.RightMagic && super.Version == Superblock.RightVersion);
@@ -164,7 +166,7 @@ internal sealed class Volume
     public ref Superblock ChangeSuper() => ref _region.Modify<Superblock>(0);
 
     /// <summary>Writes superblock and root directory; bitmaps that are all zero mean that all is free.</summary>
-    private void Format()
+    private void Format(uint ownerUid, uint ownerGid)
     {
         long pages = _region.SizeBytes / BlockBytes;
         uint inodes = (uint)Math.Clamp(_region.SizeBytes / RegionBytesPerInode, 64, 1 << 30);
@@ -189,6 +191,8 @@ internal sealed class Volume
         ref Inode root = ref _region.Modify<Inode>(((long)super.InodeTablePage * BlockBytes) + Inode.SizeBytes);
         root.Mode = FileMode.Directory | 0x1ed;
         root.Nlink = 2;
+        root.Uid = ownerUid;
+        root.Gid = ownerGid;
         root.Parent = 1;
         root.Flags = InodeFlags.Inline;
     }

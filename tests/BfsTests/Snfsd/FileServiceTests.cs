@@ -280,6 +280,16 @@ public sealed class FileServiceTests
     }
 
     [Fact]
+    public void A_new_drive_belongs_to_whom_the_cluster_file_names()
+    {
+        using var volume = new TestVolume(ownerUid: 1000, ownerGid: 1001) { Uid = 1000, Gid = 1000 };
+        Assert.Equal((1000u, 1001u), (volume.GetAttr(Root).Attributes().Uid, volume.GetAttr(Root).Attributes().Gid));
+        Assert.Equal(Errno.Ok, volume.Create(Root, "mine", exclusive: true).Status);
+        volume.Uid = 1002;
+        Assert.Equal(Errno.EACCES, volume.Create(Root, "theirs", exclusive: true).Status);
+    }
+
+    [Fact]
     public void Root_is_squashed_where_the_cluster_says_so()
     {
         using var volume = new TestVolume(rootSquash: true);

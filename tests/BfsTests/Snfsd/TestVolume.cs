@@ -22,12 +22,18 @@ internal sealed class TestVolume : IDisposable
     private readonly byte[] _result = new byte[Limits.MaxResultBytes];
     private long _time = 1_700_000_000_000_000_000;
 
-    public TestVolume(long sizeBytes = 16 << 20, bool rootSquash = false)
+    public TestVolume(long sizeBytes = 16 << 20, bool rootSquash = false, uint ownerUid = 0, uint ownerGid = 0)
     {
         Pages = new PagedState(sizeBytes);
         var clients = Enumerable.Range(0, 2).Select(i => new ClientInfo(new ClientId(Limits.FirstClientId + i), $"c{i}",
             new byte[65], rootSquash, []));
-        Service = new FileService(new ClusterConfig { Replicas = [], Clients = [.. clients] });
+        Service = new FileService(new ClusterConfig
+        {
+            Replicas = [],
+            Clients = [.. clients],
+            OwnerUid = ownerUid,
+            OwnerGid = ownerGid,
+        });
         Service.Open(Pages.Window(0, sizeBytes));
     }
 
