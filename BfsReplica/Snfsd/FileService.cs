@@ -18,6 +18,10 @@ public sealed partial class FileService(ClusterConfig config) : IService
     private BlockMap _map = null!;
     private Directory _directories = null!;
 
+    internal Volume Volume => _volume;
+    internal BlockMap Map => _map;
+    internal Directory Directories => _directories;
+
     /// <summary>Formats a blank region.</summary>
     public void Open(StateRegion state)
     {

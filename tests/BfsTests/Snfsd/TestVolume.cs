@@ -46,6 +46,9 @@ internal sealed class TestVolume : IDisposable
     public uint[] Groups { get; set; } = [];
     public int Client { get; set; }
 
+    /// <summary>The agreed time that the next ordered operation gets.</summary>
+    public long NextTime => _time + 1;
+
     public Reply Call(FileOp op, WriteArguments write)
     {
         byte[] buffer = new byte[Limits.MaxOperationBytes];
