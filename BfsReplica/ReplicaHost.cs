@@ -88,6 +88,10 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
     public void Run()
     {
         _loop.AddReader(_transport.Descriptor, () => _transport.Receive(this));
+        if (_transport.MulticastDescriptor >= 0)
+        {
+            _loop.AddReader(_transport.MulticastDescriptor, () => _transport.Receive(this));
+        }
         _loop.AddClient(this);
         _loop.AddTimer(Second, OnSecond);
         _engine.Start(_loop.Now);

@@ -16,6 +16,10 @@ internal sealed class ServerOnLoop : ILoopClient, IMessageHandler
     {
         (_engine, _transport) = (engine, transport);
         loop.AddReader(transport.Descriptor, () => _transport.Receive(this));
+        if (transport.MulticastDescriptor >= 0)
+        {
+            loop.AddReader(transport.MulticastDescriptor, () => _transport.Receive(this));
+        }
         loop.AddClient(this);
         engine.Start(loop.Now);
         transport.Flush();

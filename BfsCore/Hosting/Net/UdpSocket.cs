@@ -30,11 +30,12 @@ internal sealed unsafe partial class UdpSocket : IDisposable
     private int _queued;
 
     /// <exception cref="SocketException">The address cannot be bound.</exception>
-    public UdpSocket(IPEndPoint local)
+    public UdpSocket(IPEndPoint local, Action<Socket>? configure = null)
     {
         _socket = new Socket(local.AddressFamily, SocketType.Dgram, ProtocolType.Udp);
         try
         {
+            configure?.Invoke(_socket);
             _socket.Bind(local);
         }
         catch
@@ -61,6 +62,8 @@ internal sealed unsafe partial class UdpSocket : IDisposable
     }
 
     public int Descriptor => _fd;
+
+    public Socket Socket => _socket;
 
     public IPEndPoint LocalEndPoint => (IPEndPoint)_socket.LocalEndPoint!;
 

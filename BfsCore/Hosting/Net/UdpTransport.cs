@@ -37,6 +37,9 @@ public sealed class UdpTransport : INetwork, IDisposable
     private readonly AddressBook _addresses = new();
     private readonly Reassembler _reassembler = new();
     private readonly byte[] _fragmentHeader = new byte[Fragment.HeaderBytes];
+    private readonly MulticastPath? _multicast;
+    private readonly SourceAddress[] _replicaSources;
+    private readonly SourceAddress _ownSource;
     private uint _messageNumber;
 
     private UdpTransport(ClusterConfig config, IPEndPoint local, int self, IPEndPoint[] replicas)
@@ -66,7 +69,28 @@ public sealed class UdpTransport : INetwork, IDisposable
             }
         }
         _toClient = new Outbox?[config.Clients.Count];
+        _replicaSources = [.. replicas.Select(r => Source(r.Serialize()))];
+        if (self >= 0)
+        {
+            _ownSource = _replicaSources[self];
+            _multicast = config.MulticastGroup is { } group && config.N > 1 ? Join(group, local, self) : null;
+        }
     }
+
+    private MulticastPath Join(string group, IPEndPoint local, int self)
+    {
+        try
+        {
+            return MulticastPath.Join(group, local, _socket.Socket, self, _config.N);
+        }
+        catch
+        {
+            _socket.Dispose();
+            throw;
+        }
+    }
+
+    private SourceAddress Source(SocketAddress address) => _addresses.Encode(address.Buffer.Span[..address.Size]);
 
     /// <summary>The transport of a replica, bound to its address in the cluster file.</summary>
     /// <exception cref="TransportException">A host name is unknown or the port is in use.</exception>
@@ -109,11 +133,28 @@ public sealed class UdpTransport : INetwork, IDisposable
     /// <summary>The descriptor to wait on.</summary>
     public int Descriptor => _socket.Descriptor;
 
+    /// <summary>The descriptor of the multicast group, to wait on as well; -1 when there is none.</summary>
+    public int MulticastDescriptor => _multicast?.Receiving.Descriptor ?? -1;
+
+    /// <summary>How many replicas get multicast datagrams, as far as probes tell.</summary>
+    public int ReachedByMulticast
+    {
+        get
+        {
+            int count = 0;
+            for (int i = 0; i < _replicas.Length; i++)
+            {
+                count += _multicast?.Reaches(i, Environment.TickCount64) == true ? 1 : 0;
+            }
+            return count;
+        }
+    }
+
     public IPEndPoint LocalEndPoint => _socket.LocalEndPoint;
 
     /// <summary>Where messages of another replica come from; zero for this one itself.</summary>
     public SourceAddress AddressOf(ReplicaId replica) =>
-        _replicas[replica.Value] is { } address ? _addresses.Encode(address.Buffer.Span[..address.Size]) : default;
+        _replicas[replica.Value] is null ? default : _replicaSources[replica.Value];
 
     /// <summary>Datagrams lost because the kernel did not take them.</summary>
     public long DatagramsDropped => _socket.Dropped;
@@ -121,17 +162,28 @@ public sealed class UdpTransport : INetwork, IDisposable
     public long DatagramsSent => _socket.Sent;
 
     /// <summary>Handles the datagrams that are there, up to a bound; returns whether there were any.</summary>
-    public bool Receive(IMessageHandler handler)
+    public bool Receive(IMessageHandler handler) =>
+        Receive(_socket, handler) | (_multicast is not null && Receive(_multicast.Receiving, handler));
+
+    private bool Receive(UdpSocket socket, IMessageHandler handler)
     {
         bool received = false;
         for (int batch = 0; batch < MaxBatchesPerWake; batch++)
         {
-            int count = _socket.Receive();
+            int count = socket.Receive();
             for (int i = 0; i < count; i++)
             {
-                ReadOnlySpan<byte> datagram = _socket.Datagram(i);
-                SourceAddress source = _addresses.Encode(_socket.Source(i));
-                Unpack(datagram, source, handler);
+                ReadOnlySpan<byte> datagram = socket.Datagram(i);
+                SourceAddress source = _addresses.Encode(socket.Source(i));
+                if (_multicast is not null && IsProbe(datagram))
+                {
+                    OnProbe(datagram, source, byMulticast: socket != _socket);
+                }
+                else if (source != _ownSource || _multicast is null)
+                {
+                    // What this replica multicast itself comes back to it.
+                    Unpack(datagram, source, handler);
+                }
             }
             received |= count > 0;
             if (count < UdpSocket.BatchSize)
@@ -140,6 +192,19 @@ public sealed class UdpTransport : INetwork, IDisposable
             }
         }
         return received;
+    }
+
+    private static bool IsProbe(ReadOnlySpan<byte> datagram) =>
+        datagram.Length >= 2 && BinaryPrimitives.ReadUInt16LittleEndian(datagram) == MulticastPath.Tag;
+
+    private void OnProbe(ReadOnlySpan<byte> datagram, SourceAddress source, bool byMulticast)
+    {
+        int from = Array.IndexOf(_replicaSources, source);
+        ReadOnlySpan<byte> answer = _multicast!.Handle(datagram, from, byMulticast, Environment.TickCount64);
+        if (answer.Length > 0)
+        {
+            _socket.Queue(_replicas[from]!, default, answer);
+        }
     }
 
     private void Unpack(ReadOnlySpan<byte> datagram, SourceAddress source, IMessageHandler handler)
@@ -168,6 +233,14 @@ public sealed class UdpTransport : INetwork, IDisposable
             SendBundle(box);
         }
         _waiting.Clear();
+        if (_multicast is not null)
+        {
+            ReadOnlySpan<byte> probe = _multicast.NextProbe(Environment.TickCount64);
+            if (probe.Length > 0)
+            {
+                _socket.Queue(_multicast.Group, default, probe);
+            }
+        }
         _socket.Flush();
     }
 
@@ -246,9 +319,16 @@ public sealed class UdpTransport : INetwork, IDisposable
             return;
         }
         bool first = true;
-        foreach (SocketAddress? address in _replicas)
+        long now = 0;
+        if (_multicast is not null)
         {
-            if (address is null)
+            now = Environment.TickCount64;
+            Send(_multicast.Group, message);
+            first = message.Length > _config.DatagramBytes;
+        }
+        for (int i = 0; i < _replicas.Length; i++)
+        {
+            if (_replicas[i] is not { } address || _multicast?.Reaches(i, now) == true)
             {
                 continue;
             }
@@ -280,7 +360,11 @@ public sealed class UdpTransport : INetwork, IDisposable
         }
     }
 
-    public void Dispose() => _socket.Dispose();
+    public void Dispose()
+    {
+        _multicast?.Dispose();
+        _socket.Dispose();
+    }
 }
 
 /// <summary>

@@ -85,6 +85,53 @@ public sealed class UdpTransportTests
         Assert.Equal(3, a.DatagramsSent);
     }
 
+    /// <summary>Flushes and receives everywhere until nothing more comes.</summary>
+    private static List<Inbox> Exchange(params UdpTransport[] transports)
+    {
+        List<Inbox> inboxes = [.. transports.Select(_ => new Inbox())];
+        bool more = true;
+        while (more)
+        {
+            more = false;
+            for (int i = 0; i < transports.Length; i++)
+            {
+                transports[i].Flush();
+                more |= transports[i].Receive(inboxes[i]);
+            }
+        }
+        return inboxes;
+    }
+
+    [Fact]
+    public void Multicast_reaches_who_answers_probes_and_unicast_the_others()
+    {
+        ClusterConfig config = Config();
+        ClusterConfig grouped = config with { MulticastGroup = $"239.77.1.1:{config.Replicas[0].Port + 1000}" };
+        using var a = UdpTransport.ForReplica(grouped, new ReplicaId(0));
+        using var b = UdpTransport.ForReplica(grouped, new ReplicaId(1));
+        using var deaf = UdpTransport.ForReplica(config, new ReplicaId(2));
+        Exchange(a, b, deaf);
+        Assert.Equal(1, a.ReachedByMulticast);
+        foreach (int size in new[] { 100, 5_000, 200_000 })
+        {
+            long sent = a.DatagramsSent;
+            a.MulticastToReplicas(Message(size));
+            List<Inbox> inboxes = Exchange(a, b, deaf);
+            Assert.Equal([0, 1, 1], inboxes.Select(i => i.Messages.Count));
+            Assert.Equal(size, inboxes[1].Messages[0].Bytes.Length);
+            // One to the group, one to the deaf replica and one to the fourth, which does not run.
+            Assert.Equal(3 * ((size + 65_506) / 65_507), a.DatagramsSent - sent);
+        }
+    }
+
+    [Fact]
+    public void A_group_that_is_none_is_said_clearly()
+    {
+        ClusterConfig config = Config() with { MulticastGroup = "10.0.0.1:7777" };
+        var error = Assert.Throws<TransportException>(() => UdpTransport.ForReplica(config, new ReplicaId(0)));
+        Assert.Contains("multicastGroup", error.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_client_is_answered_where_its_datagram_came_from()
     {
