@@ -136,6 +136,10 @@ public sealed record ClusterConfig
                 return $"clients are numbered from {Limits.FirstClientId} in order; found {Clients[i].Id.Value} at place {i}";
             }
         }
+        if (MulticastGroup is { } group && !IsMulticastGroup(group))
+        {
+            return $"multicastGroup \"{group}\" must be an IPv4 multicast address and port, like 239.1.2.3:7777";
+        }
         if (CheckpointPeriod < 1 || LogSize < 2 * CheckpointPeriod || LogSize % CheckpointPeriod != 0)
         {
             return $"logSize ({LogSize}) must be a multiple of checkpointPeriod ({CheckpointPeriod}) and at least twice it";
@@ -178,4 +182,9 @@ public sealed record ClusterConfig
         }
         return null;
     }
+
+    private static bool IsMulticastGroup(string text) =>
+        System.Net.IPEndPoint.TryParse(text, out System.Net.IPEndPoint? group) && group.Port > 0
+        && group.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork
+        && group.Address.GetAddressBytes()[0] is >= 224 and <= 239;
 }

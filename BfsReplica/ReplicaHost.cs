@@ -92,6 +92,10 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
         {
             _loop.AddReader(_transport.MulticastDescriptor, () => _transport.Receive(this));
         }
+        else if (_config.MulticastGroup is { } group)
+        {
+            _logger.LogWarning("cannot join the multicast group {Group}; messages go by unicast", group);
+        }
         _loop.AddClient(this);
         _loop.AddTimer(Second, OnSecond);
         _engine.Start(_loop.Now);

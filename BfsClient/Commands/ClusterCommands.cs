@@ -26,6 +26,7 @@ internal static class ClusterCommands
         Option<int?> port = new("--port") { Description = "The first UDP port; the replicas use as many from there (default: 7000, or the next hundred that is free)", HelpName = "BASE" };
         Option<int> clients = new("--clients") { Description = "How many drives can be mounted at the same time", HelpName = "N", DefaultValueFactory = _ => 8 };
         Option<bool> noRep = new("--no-rep") { Description = "One unreplicated server, for comparison" };
+        Option<string?> multicast = new("--multicast") { Description = "An IPv4 multicast group for messages between replicas, used as far as it works (default: unicast)", HelpName = "239.1.2.3:7777" };
         Option<string> hosts = new("--host") { Description = "Where the replicas run: one host for all, or one for each", HelpName = "H1,H2,..", DefaultValueFactory = _ => "127.0.0.1" };
         var command = new Command("init", "Make a new cluster: fresh keys for all replicas and clients, and the cluster file.")
         {
@@ -36,8 +37,10 @@ internal static class ClusterCommands
             bfs cluster init --host a.example,b.example,c.example,d.example --port 7000
               (then copy cluster.json, and to each machine the keys of its replica, there)
             """);
+        command.Options.Add(multicast);
         command.SetAction(parsed => Init(Cli.Directory(parsed, cluster), new ClusterPlan
         {
+            MulticastGroup = parsed.GetValue(multicast),
             Replicas = parsed.GetValue(noRep) && parsed.GetResult(replicas) is null or { Implicit: true } ? 1 : parsed.GetValue(replicas),
             Mode = parsed.GetValue(noRep) ? ClusterMode.NoRep : ClusterMode.Bft,
             Hosts = parsed.GetValue(hosts)!.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries),

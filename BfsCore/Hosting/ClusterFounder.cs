@@ -14,6 +14,9 @@ public sealed record ClusterPlan
     /// <summary>The first replica's UDP port; replica i has this plus i, on whatever host.</summary>
     public int BasePort { get; init; } = 7000;
 
+    /// <summary>IPv4 multicast group and port for messages between replicas; null for unicast.</summary>
+    public string? MulticastGroup { get; init; }
+
     /// <summary>How many drives can be mounted at once, each under a key of its own.</summary>
     public int Clients { get; init; } = 8;
 
@@ -78,6 +81,7 @@ public static class ClusterFounder
         return new ClusterConfig
         {
             Mode = plan.Mode,
+            MulticastGroup = plan.MulticastGroup,
             Replicas = replicas,
             Clients = clients,
             OwnerUid = plan.OwnerUid,

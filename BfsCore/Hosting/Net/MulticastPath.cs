@@ -38,18 +38,13 @@ internal sealed class MulticastPath : IDisposable
 
     public UdpSocket Receiving => _receiving;
 
-    /// <summary>Joins the group on the interface of the replica's address, and lets its socket send there.</summary>
-    /// <exception cref="TransportException">The cluster file's group is no multicast address and port.</exception>
-    public static MulticastPath Join(string group, IPEndPoint local, Socket sending, int self, int n)
+    /// <summary>
+    /// Joins the group on the interface of the replica's address, and lets its socket send there; null where the network
+    /// does not let it, for example because it has no multicast.
+    /// </summary>
+    public static MulticastPath? TryJoin(string group, IPEndPoint local, Socket sending, int self, int n)
     {
-        if (!IPEndPoint.TryParse(group, out IPEndPoint? endPoint) || endPoint.Port == 0
-            || endPoint.AddressFamily != AddressFamily.InterNetwork || endPoint.Address.GetAddressBytes()[0] is < 224 or > 239
-            || local.AddressFamily != AddressFamily.InterNetwork)
-        {
-            throw new TransportException(
-                $"multicastGroup \"{group}\" in the cluster file must be an IPv4 multicast address and port, like 239.1.2.3:7777, "
-                + "and the replicas must have IPv4 addresses; leave it out to use unicast");
-        }
+        IPEndPoint endPoint = IPEndPoint.Parse(group);
         try
         {
             byte[] interfaceAddress = local.Address.GetAddressBytes();
@@ -64,10 +59,9 @@ internal sealed class MulticastPath : IDisposable
             });
             return new MulticastPath(receiving, endPoint, self, n);
         }
-        catch (SocketException e)
+        catch (SocketException)
         {
-            throw new TransportException($"cannot join the multicast group {group}: {e.Message}; leave multicastGroup out of the "
-                + "cluster file to use unicast", e);
+            return null;
         }
     }
 

@@ -73,20 +73,9 @@ public sealed class UdpTransport : INetwork, IDisposable
         if (self >= 0)
         {
             _ownSource = _replicaSources[self];
-            _multicast = config.MulticastGroup is { } group && config.N > 1 ? Join(group, local, self) : null;
-        }
-    }
-
-    private MulticastPath Join(string group, IPEndPoint local, int self)
-    {
-        try
-        {
-            return MulticastPath.Join(group, local, _socket.Socket, self, _config.N);
-        }
-        catch
-        {
-            _socket.Dispose();
-            throw;
+            _multicast = config.MulticastGroup is { } group && local.AddressFamily == AddressFamily.InterNetwork
+                ? MulticastPath.TryJoin(group, local, _socket.Socket, self, config.N)
+                : null;
         }
     }
 
