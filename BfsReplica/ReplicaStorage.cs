@@ -137,6 +137,7 @@ internal sealed class ReplicaStorage : IDisposable
         }
         catch (IOException e)
         {
+            _quiet.Failed();
             _logger.LogError("{Message}; the replica goes on, and tries again later", e.Message);
         }
     }
@@ -146,6 +147,7 @@ internal sealed class ReplicaStorage : IDisposable
 internal sealed class QuietTime
 {
     private const int QuietSeconds = 2;
+    private const int SecondsAfterFailure = 30;
 
     private long _executed;
     private long _saved;
@@ -153,9 +155,12 @@ internal sealed class QuietTime
 
     public void Saved(long executed) => _saved = _executed = executed;
 
+    /// <summary>A full disk is not to be tried every second.</summary>
+    public void Failed() => _seconds = QuietSeconds - SecondsAfterFailure;
+
     public bool IsTimeToSave(long executed)
     {
-        _seconds = executed == _executed ? _seconds + 1 : 0;
+        _seconds = executed == _executed || _seconds < 0 ? _seconds + 1 : 0;
         _executed = executed;
         return _seconds >= QuietSeconds && executed != _saved;
     }

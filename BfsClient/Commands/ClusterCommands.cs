@@ -125,6 +125,10 @@ internal static class ClusterCommands
         {
             StartedForMount.Set(directory);
         }
+        if (started.Count == 0)
+        {
+            throw new CommandException("no further replica could be started");
+        }
         Cli.Say($"started {Names(started)}; stop with: bfs cluster stop --cluster {directory.Path}");
         return 0;
     }
@@ -185,9 +189,9 @@ internal static class ClusterCommands
     private static void StopAll(ClusterDirectory directory, ClusterConfig config)
     {
         var processes = new ReplicaProcesses(directory, config);
-        IReadOnlyList<ReplicaId> stopped = Progress.While("stopping the replicas",
-            () => processes.Stop(processes.Local.Where(id => processes.PidOf(id) is not null), _ => { }));
         StartedForMount.Clear(directory);
+        IReadOnlyList<ReplicaId> stopped = Progress.While("stopping the replicas",
+            () => processes.Stop(processes.Local.Where(id => processes.PidOf(id) is not null), Cli.Say));
         Cli.Say(stopped.Count == 0 ? "no replica of this cluster runs here" : $"stopped {Names(stopped)}; their state is saved");
     }
 

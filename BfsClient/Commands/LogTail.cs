@@ -14,6 +14,8 @@ internal sealed class LogTail
         _start = File.Exists(path) ? new FileInfo(path).Length : 0;
     }
 
+    public bool Contains(string text) => LastLines(int.MaxValue).Contains(text, StringComparison.Ordinal);
+
     /// <summary>The last lines, indented; says so when there are none.</summary>
     public string LastLines(int count)
     {

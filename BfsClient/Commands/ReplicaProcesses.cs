@@ -11,6 +11,9 @@ internal sealed class ReplicaProcesses(ClusterDirectory directory, ClusterConfig
     private const int LogLines = 5;
     private const int PollMillis = 20;
 
+    /// <summary>What a replica writes last.</summary>
+    private const string StoppedInOrder = "stopped; state and log are saved";
+
     private static readonly TimeSpan StartPatience = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(120);
     private static readonly TimeSpan MonitorPatience = TimeSpan.FromMilliseconds(200);
@@ -56,22 +59,23 @@ internal sealed class ReplicaProcesses(ClusterDirectory directory, ClusterConfig
             return running;
         }
         failed.ForEach(s => End(s.Process));
-        Stop(running, _ => { });
+        running.ForEach(id => End(started.First(s => s.Id == id).Process));
         string others = running.Count == 0 ? "" : "\nThe other replicas that were started with it are stopped again.";
         throw new CommandException(report + others);
     }
 
-    /// <summary>Asks replicas to stop and waits until they have saved their state.</summary>
+    /// <summary>Asks replicas to stop and waits until they have done so.</summary>
     /// <returns>Those that were running.</returns>
+    /// <exception cref="CommandException">One has not stopped, or has not saved everything.</exception>
     public IReadOnlyList<ReplicaId> Stop(IEnumerable<ReplicaId> ids, Action<string> say)
     {
-        var stopping = new List<(ReplicaId Id, int Pid)>();
+        var stopping = new List<(ReplicaId Id, int Pid, LogTail Log)>();
         foreach (ReplicaId id in ids)
         {
             if (PidOf(id) is { } pid)
             {
+                stopping.Add((id, pid, new LogTail(directory.LogFile(id))));
                 Signals.Terminate(pid);
-                stopping.Add((id, pid));
             }
             else
             {
@@ -79,7 +83,7 @@ internal sealed class ReplicaProcesses(ClusterDirectory directory, ClusterConfig
             }
         }
         var watch = Stopwatch.StartNew();
-        foreach ((ReplicaId id, int pid) in stopping)
+        foreach ((ReplicaId id, int pid, _) in stopping)
         {
             while (PidOf(id) == pid)
             {
@@ -91,7 +95,10 @@ internal sealed class ReplicaProcesses(ClusterDirectory directory, ClusterConfig
                 Thread.Sleep(PollMillis);
             }
         }
-        return [.. stopping.Select(s => s.Id)];
+        // Not our children: how they ended is in their logs.
+        string[] failures = [.. stopping.Where(s => !s.Log.Contains(StoppedInOrder))
+            .Select(s => $"replica {s.Id.Value} stopped and could not save everything:\n{s.Log.LastLines(LogLines)}")];
+        return failures.Length == 0 ? [.. stopping.Select(s => s.Id)] : throw new CommandException(string.Join('\n', failures));
     }
 
     private bool WaitUntilAnswering(Started started)

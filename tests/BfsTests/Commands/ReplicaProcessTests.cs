@@ -38,8 +38,9 @@ public sealed class ReplicaProcessTests
         Assert.Equal("------", Seconds(quiet, 100, 100, 100, 100, 100, 100));
         Assert.Equal("-----", Seconds(quiet, 101, 102, 103, 103, 104));
         Assert.Equal("-s", Seconds(quiet, 104, 104));
-        // A save that failed is tried again.
-        Assert.Equal("s", Seconds(quiet, 104));
+        // A save that failed is tried again, but not at once.
+        quiet.Failed();
+        Assert.Equal(new string('-', 29) + "ss", Seconds(quiet, [.. Enumerable.Repeat(104L, 31)]));
         quiet.Saved(104);
         Assert.Equal("---", Seconds(quiet, 104, 104, 104));
     }
