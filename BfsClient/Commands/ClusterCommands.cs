@@ -1,4 +1,7 @@
+using System.Buffers.Binary;
 using System.CommandLine;
+using System.Security.Cryptography;
+using System.Text;
 using BfsClient.Fuse;
 using BfsCore;
 using BfsCore.Hosting;
@@ -8,8 +11,11 @@ namespace BfsClient.Commands;
 /// <summary>bfs cluster init, start and stop.</summary>
 internal static class ClusterCommands
 {
-    private const int DefaultPort = 7000;
+    private const int LowestPort = 7000;
     private const int PortStep = 100;
+
+    /// <summary>Up to port 26 999: above 32 767 the kernel gives ports to whoever asks for any.</summary>
+    private const int PortRanges = 200;
 
     public static Command Create() => new("cluster", "Make a cluster, start and stop its replicas")
     {
@@ -23,7 +29,7 @@ internal static class ClusterCommands
         Option<string> cluster = Cli.ClusterOption();
         Option<int> replicas = new("--replicas") { Description = "How many: 3f+1, where f may fail", HelpName = "N", DefaultValueFactory = _ => 4 };
         Option<string> size = new("--size") { Description = "The drive's size, tables included; takes no space before it is used", HelpName = "16G", DefaultValueFactory = _ => "16G" };
-        Option<int?> port = new("--port") { Description = "The first UDP port; the replicas use as many from there (default: 7000, or the next hundred that is free)", HelpName = "BASE" };
+        Option<int?> port = new("--port") { Description = "The first UDP port; the replicas use as many from there (default: free ones from 7000 on, others for each directory)", HelpName = "BASE" };
         Option<int> clients = new("--clients") { Description = "How many drives can be mounted at the same time", HelpName = "N", DefaultValueFactory = _ => 8 };
         Option<bool> noRep = new("--no-rep") { Description = "One unreplicated server, for comparison" };
         Option<string?> multicast = new("--multicast") { Description = "An IPv4 multicast group for messages between replicas, used as far as it works (default: unicast)", HelpName = "239.1.2.3:7777" };
@@ -57,7 +63,7 @@ internal static class ClusterCommands
 
     private static int Init(ClusterDirectory directory, ClusterPlan plan, int? port)
     {
-        plan = plan with { BasePort = port ?? FindPort(plan) };
+        plan = plan with { BasePort = port ?? FindPort(directory, plan) };
         ClusterConfig config;
         try
         {
@@ -74,18 +80,23 @@ internal static class ClusterCommands
         return 0;
     }
 
-    /// <summary>Ports that are in use now would be so when the replicas start; so the next range is taken.</summary>
-    private static int FindPort(ClusterPlan plan)
+    /// <summary>
+    /// Ports that are free now. Where the search starts depends on the directory: two clusters that are made while neither
+    /// runs are to run together later.
+    /// </summary>
+    private static int FindPort(ClusterDirectory directory, ClusterPlan plan)
     {
         string[] local = [.. plan.Hosts.Where(LocalHosts.IsLocal)];
-        for (int port = DefaultPort; port + plan.Replicas < 32_768; port += PortStep)
+        int first = BinaryPrimitives.ReadUInt16LittleEndian(SHA256.HashData(Encoding.UTF8.GetBytes(directory.Path)));
+        for (int i = 0; i < PortRanges; i++)
         {
+            int port = LowestPort + ((first + i) % PortRanges * PortStep);
             if (Array.TrueForAll(local, host => LocalHosts.PortsAreFree(host, port, plan.Replicas)))
             {
                 return port;
             }
         }
-        throw new CommandException("there are no free UDP ports from 7000 to 32767; choose some with --port");
+        throw new CommandException($"there are no free UDP ports from {LowestPort} on; choose some with --port");
     }
 
     private static Command Start()

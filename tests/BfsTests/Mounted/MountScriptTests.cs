@@ -32,6 +32,16 @@ public sealed class MountScriptTests : IDisposable
     }
 
     [Fact]
+    public void A_drive_in_a_cluster_whose_path_has_blanks_is_mounted_once()
+    {
+        string drive = _cluster.NewMountPoint("a drive");
+        string cluster = _cluster.PathOf("a cluster");
+        _cluster.MountScript("--cluster", cluster, "--size", "64M", drive).Succeeded();
+        Assert.Contains("mounted already", _cluster.MountScript("--cluster", cluster, drive).Succeeded().Output, StringComparison.Ordinal);
+        _cluster.MountScript("--unmount", drive).Succeeded();
+    }
+
+    [Fact]
     public void The_replicas_stay_for_another_drive_and_for_their_operator()
     {
         string first = _cluster.NewMountPoint("first");
