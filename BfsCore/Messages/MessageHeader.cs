@@ -28,6 +28,9 @@ public enum MessageTag : ushort
 
     /// <summary>"I have no key to authenticate messages to you": asks for the receiver's last NEW-KEY.</summary>
     KeyRequest = 18,
+
+    /// <summary>A whole batch, for a replica that lacks it in a new view.</summary>
+    Batch = 19,
 }
 
 /// <summary>

@@ -93,6 +93,8 @@ public sealed partial class Replica
         SeqNum previous = _stable;
         _stable = seq;
         DiscardCheckpoints();
+        _sets.DiscardThrough(seq);
+        _oldBatches.DiscardThrough(seq);
         for (SeqNum old = new(Math.Max(1, previous.Value - _config.CheckpointPeriod + 1)); old <= previous; old = old.Next)
         {
             _log.Find(old)?.ReleaseBodies(_pool);

@@ -40,6 +40,7 @@ public sealed partial class Replica
     {
         _lastCommitted = entry.Seq;
         _observer?.OnCommitted(Id, entry.Seq, entry.Digest);
+        NoteProgress();
         ExecuteDeferredReads();
         if (entry.Seq.Value % _config.CheckpointPeriod == 0)
         {

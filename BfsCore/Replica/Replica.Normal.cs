@@ -17,7 +17,7 @@ public sealed partial class Replica
     /// <summary>As primary, starts the protocol for queued requests while the window allows: p &lt; e + w (§5.1.4).</summary>
     private void IssueBatches()
     {
-        if (!IsPrimary)
+        if (!IsPrimary || !_viewActive)
         {
             return;
         }
@@ -88,7 +88,8 @@ public sealed partial class Replica
             return;
         }
         ReplicaId primary = _view.Primary(_n);
-        if (prePrepare.View != _view)
+        SeqNum seq = prePrepare.Seq;
+        if (prePrepare.View != _view || !_viewActive)
         {
             Drop(DropReason.WrongView);
             return;
@@ -101,6 +102,12 @@ public sealed partial class Replica
         if (!VerifyReplica(primary, prePrepare.Header, prePrepare.Authenticator, source)
             || !InsideWaterMarks(prePrepare.Seq))
         {
+            return;
+        }
+        if (_wanted.Exists(w => w.Seq == seq))
+        {
+            // The new view has chosen a batch for this number already.
+            Drop(DropReason.Conflicting);
             return;
         }
         LogEntry entry = _log.GetOrAdd(prePrepare.Seq, _view);
@@ -330,7 +337,7 @@ public sealed partial class Replica
             Drop(DropReason.Malformed);
             return null;
         }
-        if (vote.View != _view)
+        if (vote.View != _view || !_viewActive)
         {
             Drop(DropReason.WrongView);
             return null;

@@ -43,8 +43,19 @@ public sealed partial class Replica
         {
             _statusIntervalMicros = FirstStatusMicros;
         }
+        else if (!_viewActive)
+        {
+            ConsiderStateTransfer(stuck: true);
+            SendStatusPending();
+            SendOwnViewChange();
+            _statusIntervalMicros = Math.Min(_statusIntervalMicros * 2, LongestStatusMicros);
+        }
         else if (SomethingIsOutstanding())
         {
+            if (_wanted.Count > 0)
+            {
+                SendStatusPending();
+            }
             ConsiderStateTransfer(stuck: _statusIntervalMicros == LongestStatusMicros);
             SendStatus();
             _statusIntervalMicros = Math.Min(_statusIntervalMicros * 2, LongestStatusMicros);
@@ -59,7 +70,7 @@ public sealed partial class Replica
     /// <summary>Whether this replica waits for anything that others may have to send again.</summary>
     private bool SomethingIsOutstanding()
     {
-        if (_queue.Count > 0 || _lastCommitted < _lastExecuted || _transfer is not null)
+        if (_queue.Count > 0 || _wanted.Count > 0 || _lastCommitted < _lastExecuted || _transfer is not null)
         {
             return true;
         }
@@ -73,7 +84,7 @@ public sealed partial class Replica
         var builder = new StatusActive.Builder(_message, _config.LogSize, _n);
         for (int i = 0; i < _config.LogSize; i++)
         {
-            if (_log.Find(_lastCommitted + 1 + i) is not { } entry)
+            if (_log.Find(_lastCommitted + 1 + i) is not { } entry || entry.View != _view)
             {
                 continue;
             }
@@ -123,7 +134,11 @@ public sealed partial class Replica
             return;
         }
         SendCheckpointsAgain(status);
-        if (status.View != _view)
+        if (status.View < _view)
+        {
+            HelpIntoView(status.Replica);
+        }
+        if (status.View != _view || !_viewActive)
         {
             Drop(DropReason.WrongView);
             return;
@@ -205,6 +220,11 @@ public sealed partial class Replica
         if (IsPrimary)
         {
             ReadOnlySpan<byte> message = entry.PrePrepareMessage;
+            if (!PrePrepare.TryParse(message, _n, out PrePrepare prePrepare) || prePrepare.View != _view)
+            {
+                // Proposed by the new view itself; who lacks the batch asks for it by digest.
+                return;
+            }
             int authenticatorBytes = _n * MessageHeader.TagBytes;
             Span<byte> buffer = entry.PrePrepareBuffer(message.Length);
             _keys.Authenticate(message[..PrePrepare.HeaderBytes], buffer.Slice(message.Length - authenticatorBytes, authenticatorBytes));

@@ -61,6 +61,10 @@ public sealed partial class Replica : IServerEngine
         _scratch = new byte[12 + (config.MaxBatchRequests * Digest.SizeBytes)];
         _message = new byte[Limits.MaxResultBytes + 4096];
         _stable = _lastExecuted = _lastCommitted = _lastIssued = pages.LastCheckpoint;
+        _sets = new ViewChangeSets(config.F);
+        _oldBatches = new OldBatches(config);
+        _ownEarlier = new Leaving(_n);
+        _leaving = [.. Enumerable.Range(0, _n).Select(_ => new Leaving(_n))];
         service.Open(pages.Window(tableBytes, config.ServiceStateBytes));
     }
 
@@ -122,6 +126,21 @@ public sealed partial class Replica : IServerEngine
             case MessageTag.StatusActive:
                 OnStatusActive(message, source);
                 break;
+            case MessageTag.ViewChange:
+                OnViewChange(message, source);
+                break;
+            case MessageTag.ViewChangeAck:
+                OnViewChangeAck(message, source);
+                break;
+            case MessageTag.NewView:
+                OnNewView(message, source);
+                break;
+            case MessageTag.StatusPending:
+                OnStatusPending(message, source);
+                break;
+            case MessageTag.Batch:
+                OnBatch(message);
+                break;
             case MessageTag.Fetch:
                 OnFetch(message, source);
                 break;
@@ -149,12 +168,13 @@ public sealed partial class Replica : IServerEngine
         _now = now;
         IssueBatches();
         RunCommitTimer();
+        RunViewTimer();
         RunStatusTimer();
         RunStateTransfer();
     }
 
     /// <summary>When <see cref="Tick"/> is wanted at the latest, on the monotonic clock.</summary>
-    public long NextDeadlineMicros => Math.Min(_commitDeadlineMicros, Math.Min(_statusDeadlineMicros, _transferDeadlineMicros));
+    public long NextDeadlineMicros => Math.Min(Math.Min(_commitDeadlineMicros, _viewDeadlineMicros), Math.Min(_statusDeadlineMicros, _transferDeadlineMicros));
 
     private void OnNewKey(ReadOnlySpan<byte> message, SourceAddress source)
     {

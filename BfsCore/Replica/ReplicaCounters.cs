@@ -30,6 +30,7 @@ public sealed class ReplicaCounters
     public long StatusSent { get; internal set; }
     public long Retransmitted { get; internal set; }
     public long Rollbacks { get; internal set; }
+    public long ViewChanges { get; internal set; }
     public long StateTransfers { get; internal set; }
 
     /// <summary>Pages fetched from others because they differed.</summary>

@@ -125,6 +125,16 @@ public sealed class RequestQueue
         FirstUnordered = request.Next;
     }
 
+    /// <summary>A new view orders everything that waits anew; what was executed meanwhile is recognised then.</summary>
+    public void ForgetOrder()
+    {
+        for (StoredRequest? request = First; request is not null; request = request.Next)
+        {
+            request.Ordered = false;
+        }
+        FirstUnordered = First;
+    }
+
     public void Remove(StoredRequest request)
     {
         BfsAssert.That(request.Queued);

@@ -1,0 +1,111 @@
+using BfsCore.Messages;
+
+namespace BfsCore.Replication;
+
+/// <summary>Retransmission of what a view change needs (§5.2): STATUS-PENDING and its answers.</summary>
+public sealed partial class Replica
+{
+    /// <summary>An earlier life's VIEW-CHANGE of this replica, which others may still name in a new view.</summary>
+    private readonly Leaving _ownEarlier;
+
+    private void SendStatusPending()
+    {
+        ulong have = 0;
+        for (int j = 0; j < _n; j++)
+        {
+            have |= _leaving[j].View == _view && _leaving[j].Facts is not null ? 1UL << j : 0;
+        }
+        int size = StatusPending.Write(_message, _n, _view, _stable, Id, _newView is not null || _viewActive, have, _wanted);
+        _keys.Authenticate(_message.AsSpan(0, StatusPending.HeaderBytes),
+            _message.AsSpan(size - (_n * MessageHeader.TagBytes), _n * MessageHeader.TagBytes));
+        _network.MulticastToReplicas(_message.AsSpan(0, size));
+        Counters.StatusSent++;
+    }
+
+    private void OnStatusPending(ReadOnlySpan<byte> message, SourceAddress source)
+    {
+        if (!StatusPending.TryParse(message, _n, out StatusPending status))
+        {
+            Drop(DropReason.Malformed);
+            return;
+        }
+        if (!VerifyReplica(status.Replica, status.Header, status.Authenticator, source))
+        {
+            return;
+        }
+        SendWantedBatches(status);
+        if (status.View < _view)
+        {
+            HelpIntoView(status.Replica);
+        }
+        else if (status.View == _view)
+        {
+            SendViewChangesAgain(status);
+        }
+    }
+
+    private void SendWantedBatches(in StatusPending status)
+    {
+        for (int i = 0; i < status.WantedCount; i++)
+        {
+            (SeqNum seq, Digest digest) = status.Wanted(i);
+            if (_oldBatches.Find(seq, digest) is null && _log.Find(seq) is { PrePrepared: true } entry && entry.Digest == digest)
+            {
+                _oldBatches.Keep(entry);
+            }
+            if (_oldBatches.Find(seq, digest) is { } batch)
+            {
+                byte[] whole = new byte[Limits.MaxMessageBytes];
+                int size = BatchMessage.Write(whole, seq, batch.PrePrepare, batch.Bodies);
+                _network.SendToReplica(status.Replica, whole.AsSpan(0, size));
+                Counters.Retransmitted++;
+            }
+        }
+    }
+
+    /// <summary>A replica in an earlier view needs f+1 view-changes to join, and then the decision.</summary>
+    private void HelpIntoView(ReplicaId replica)
+    {
+        Leaving own = _leaving[Id.Value];
+        if (own.View != _view || own.Message.Length == 0)
+        {
+            return;
+        }
+        _keys.Authenticate(own.Message.AsSpan(0, ViewChange.HeaderBytes), own.Message.AsSpan(own.Message.Length - (_n * MessageHeader.TagBytes)));
+        _network.SendToReplica(replica, own.Message);
+        Counters.Retransmitted++;
+    }
+
+    private void SendViewChangesAgain(in StatusPending status)
+    {
+        ReplicaId to = status.Replica;
+        if ((status.ViewChanges & (1UL << Id.Value)) == 0)
+        {
+            HelpIntoView(to);
+        }
+        if (status.HasNewView && status.ViewChanges == (1UL << _n) - 1)
+        {
+            return;
+        }
+        for (int j = 0; j < _n; j++)
+        {
+            Leaving leaving = _leaving[j];
+            if (j == Id.Value || leaving.View != _view || !leaving.Authentic)
+            {
+                continue;
+            }
+            _network.SendToReplica(to, BuildAck(leaving, new ReplicaId(j)));
+            // The new primary passes on what it rests its decision on (§3.2.4).
+            if (IsPrimary && _newView is not null)
+            {
+                _network.SendToReplica(to, leaving.Message);
+            }
+        }
+        if (IsPrimary && _newView is { } newView && !status.HasNewView)
+        {
+            _keys.Authenticate(newView.AsSpan(0, NewView.HeaderBytes), newView.AsSpan(newView.Length - (_n * MessageHeader.TagBytes)));
+            _network.SendToReplica(to, newView);
+            Counters.Retransmitted++;
+        }
+    }
+}

@@ -1,0 +1,551 @@
+using BfsCore.Messages;
+
+namespace BfsCore.Replication;
+
+/// <summary>Why a replica left a view.</summary>
+public enum ViewChangeReason
+{
+    None,
+
+    /// <summary>A request waited too long.</summary>
+    Timeout,
+
+    /// <summary>f+1 others had left.</summary>
+    OthersLeft,
+
+    /// <summary>The new primary's decision was not supported by its view-changes, or it made none in time.</summary>
+    BadNewView,
+}
+
+/// <summary>View changes with MACs (§2.3.5, §3.2.4): leaving a view, deciding on the next, entering it.</summary>
+public sealed partial class Replica
+{
+    /// <summary>The timeout doubles with each view that brings nothing, up to this many times (pitfall 20).</summary>
+    private const int MaxTimeoutDoublings = 3;
+
+    /// <summary>The last VIEW-CHANGE of a replica, and who acknowledged which one.</summary>
+    private sealed class Leaving(int n)
+    {
+        public byte[] Message = [];
+        public View View;
+        public Digest Identity;
+        public bool Authentic;
+        public ViewChangeFacts? Facts;
+        public VoteSet Acks { get; } = new(n);
+    }
+
+    private readonly Leaving[] _leaving;
+    private readonly ViewChangeSets _sets;
+    private readonly OldBatches _oldBatches;
+    private readonly List<(SeqNum Seq, Digest Digest)> _wanted = [];
+    private bool _viewActive = true;
+    private byte[]? _newView;
+    private long _viewDeadlineMicros = long.MaxValue;
+    private StoredRequest? _suspectedHead;
+    private int _timeoutDoublings;
+
+    /// <summary>False while a view change is under way.</summary>
+    public bool ViewActive => _viewActive;
+
+    public ViewChangeReason LastViewChangeReason { get; private set; }
+
+    private long ViewTimeoutMicros => _config.ViewChangeTimeoutMillis * 1000L << _timeoutDoublings;
+
+    /// <summary>
+    /// The means of §2.3.5: a backup waits for the first request in its queue, which is fair to every client; in a view
+    /// change it waits for the new view once 2f+1 have left for it.
+    /// </summary>
+    private void RunViewTimer()
+    {
+        if (_viewActive)
+        {
+            StoredRequest? head = IsPrimary || _transfer is not null ? null : _queue.First;
+            if (head is null)
+            {
+                _suspectedHead = null;
+                _viewDeadlineMicros = long.MaxValue;
+            }
+            else if (!ReferenceEquals(head, _suspectedHead))
+            {
+                _suspectedHead = head;
+                _viewDeadlineMicros = _now.MonotonicMicros + ViewTimeoutMicros;
+            }
+        }
+        if (_now.MonotonicMicros >= _viewDeadlineMicros)
+        {
+            ViewChangeReason reason = _viewActive ? ViewChangeReason.Timeout : ViewChangeReason.BadNewView;
+            _timeoutDoublings = Math.Min(_timeoutDoublings + 1, MaxTimeoutDoublings);
+            LeaveFor(_view.Next, reason);
+        }
+    }
+
+    /// <summary>Something new executed in this view: its primary deserves trust again.</summary>
+    private void NoteProgress() => _timeoutDoublings = 0;
+
+    /// <summary>Stops taking part in the present view and tells the others (Figure 3-2).</summary>
+    private void LeaveFor(View view, ViewChangeReason reason)
+    {
+        BfsAssert.That(view > _view);
+        Counters.ViewChanges++;
+        LastViewChangeReason = reason;
+        SendDeferredCommits();
+        for (SeqNum seq = _stable.Next; seq <= HighWaterMark; seq = seq.Next)
+        {
+            if (_log.Find(seq) is { PrePrepared: true } entry && entry.View == _view && _viewActive)
+            {
+                _sets.Add(entry);
+                _oldBatches.Keep(entry);
+            }
+        }
+        _view = view;
+        _viewActive = false;
+        _newView = null;
+        _wanted.Clear();
+        _incompleteBatches = 0;
+        _viewDeadlineMicros = long.MaxValue;
+        MakeOwnViewChange();
+        for (int j = 0; j < _n; j++)
+        {
+            _leaving[j].Acks.Clear();
+        }
+        SendOwnViewChange();
+        for (int j = 0; j < _n; j++)
+        {
+            Acknowledge(_leaving[j], new ReplicaId(j));
+        }
+        ResetStatusTimer();
+        Reconsider();
+    }
+
+    private void MakeOwnViewChange()
+    {
+        var checkpoints = new List<ViewChangeEntry>();
+        for (int i = 0; i < _pages.CheckpointCount; i++)
+        {
+            SeqNum seq = _pages.CheckpointAt(i);
+            if (seq >= _stable && seq <= _lastCommitted && !Diverged)
+            {
+                checkpoints.Add(new ViewChangeEntry(seq, _pages.CheckpointDigest(seq), default));
+            }
+        }
+        _sets.DiscardThrough(_stable);
+        IReadOnlyList<ViewChangeEntry> prepared = _sets.Prepared, prePrepared = _sets.PrePrepared;
+        Leaving own = _leaving[Id.Value];
+        own.Message = new byte[ViewChange.SizeFor(checkpoints.Count + prepared.Count + prePrepared.Count, _n)];
+        ViewChange.Write(own.Message, _n, _view, _stable, Id, checkpoints, prepared, prePrepared);
+        BfsAssert.That(ViewChange.TryParse(own.Message, _config, out ViewChange message));
+        (own.View, own.Identity, own.Authentic, own.Facts) = (_view, message.Identity, true, ViewChangeFacts.From(message));
+    }
+
+    private void SendOwnViewChange()
+    {
+        byte[] message = _leaving[Id.Value].Message;
+        _keys.Authenticate(message.AsSpan(0, ViewChange.HeaderBytes), message.AsSpan(message.Length - (_n * MessageHeader.TagBytes)));
+        _network.MulticastToReplicas(message);
+    }
+
+    private void OnViewChange(ReadOnlySpan<byte> message, SourceAddress source)
+    {
+        if (!ViewChange.TryParse(message, _config, out ViewChange viewChange))
+        {
+            Drop(DropReason.Malformed);
+            return;
+        }
+        if (viewChange.Replica == Id)
+        {
+            if (viewChange.View == _view && !_viewActive)
+            {
+                (_ownEarlier.View, _ownEarlier.Identity, _ownEarlier.Facts) = (viewChange.View, viewChange.Identity, ViewChangeFacts.From(viewChange));
+                Reconsider();
+            }
+            return;
+        }
+        Leaving leaving = _leaving[viewChange.Replica.Value];
+        if (viewChange.View < _view || viewChange.View < leaving.View)
+        {
+            Drop(DropReason.WrongView);
+            return;
+        }
+        bool authentic = _keys.VerifyReplica(viewChange.Replica, viewChange.Header, viewChange.Authenticator(_n));
+        if (!authentic)
+        {
+            Drop(DropReason.BadMac);
+            _keys.OnKeyTrouble(viewChange.Replica.Value, source, _now.MonotonicMicros);
+            // It may still be vouched for by acknowledgments, but only in the view that is being decided on.
+            if (viewChange.View != _view || leaving.Authentic)
+            {
+                return;
+            }
+        }
+        if (leaving.View == viewChange.View && leaving.Authentic)
+        {
+            Drop(leaving.Identity == viewChange.Identity ? DropReason.Duplicate : DropReason.Conflicting);
+            return;
+        }
+        leaving.Message = message.ToArray();
+        (leaving.View, leaving.Identity, leaving.Authentic) = (viewChange.View, viewChange.Identity, authentic);
+        leaving.Facts = ViewChangeFacts.From(viewChange);
+        if (!JoinOthers() && !_viewActive)
+        {
+            Acknowledge(leaving, viewChange.Replica);
+            Reconsider();
+        }
+    }
+
+    /// <summary>f+1 others have left for higher views: goes to the lowest of theirs, so as not to be late (§2.3.5).</summary>
+    private bool JoinOthers()
+    {
+        int count = 0;
+        View lowest = default;
+        for (int j = 0; j < _n; j++)
+        {
+            if (j != Id.Value && _leaving[j].Authentic && _leaving[j].View > _view)
+            {
+                lowest = count == 0 || _leaving[j].View < lowest ? _leaving[j].View : lowest;
+                count++;
+            }
+        }
+        if (count < _config.WeakQuorum)
+        {
+            return false;
+        }
+        LeaveFor(lowest, ViewChangeReason.OthersLeft);
+        return true;
+    }
+
+    private void Acknowledge(Leaving leaving, ReplicaId subject)
+    {
+        if (subject != Id && leaving.Authentic && leaving.View == _view)
+        {
+            _network.MulticastToReplicas(BuildAck(leaving, subject));
+        }
+    }
+
+    private ReadOnlySpan<byte> BuildAck(Leaving leaving, ReplicaId subject)
+    {
+        int size = ViewChangeAck.Write(_message, _n, _view, Id, subject, leaving.Identity);
+        _keys.Authenticate(_message.AsSpan(0, ViewChangeAck.HeaderBytes), _message.AsSpan(ViewChangeAck.HeaderBytes, _n * MessageHeader.TagBytes));
+        return _message.AsSpan(0, size);
+    }
+
+    private void OnViewChangeAck(ReadOnlySpan<byte> message, SourceAddress source)
+    {
+        if (!ViewChangeAck.TryParse(message, _n, out ViewChangeAck ack) || ack.Replica == ack.Subject)
+        {
+            Drop(DropReason.Malformed);
+            return;
+        }
+        if (ack.View != _view || _viewActive)
+        {
+            Drop(DropReason.WrongView);
+            return;
+        }
+        if (VerifyReplica(ack.Replica, ack.Header, ack.Authenticator, source))
+        {
+            _leaving[ack.Subject.Value].Acks.Add(ack.Replica, ack.Identity);
+            Reconsider();
+        }
+    }
+
+    /// <summary>New information came: perhaps the view can be decided on, or entered, and its timer started.</summary>
+    private void Reconsider()
+    {
+        if (_viewActive)
+        {
+            return;
+        }
+        int left = 0;
+        for (int j = 0; j < _n; j++)
+        {
+            left += _leaving[j].Authentic && _leaving[j].View == _view ? 1 : 0;
+        }
+        if (left >= _config.Quorum && _viewDeadlineMicros == long.MaxValue)
+        {
+            _viewDeadlineMicros = _now.MonotonicMicros + ViewTimeoutMicros;
+        }
+        if (IsPrimary)
+        {
+            TryDecide();
+        }
+        else
+        {
+            TryEnter();
+        }
+    }
+
+    /// <summary>
+    /// As the new primary: S has the view-changes with a certificate: the message, 2f-1 acknowledgments of others and the one
+    /// that this replica could have sent (§3.2.4).
+    /// </summary>
+    private void TryDecide()
+    {
+        var s = new List<ViewChangeFacts>();
+        var named = new List<ViewChangeEntry>();
+        for (int j = 0; j < _n; j++)
+        {
+            Leaving leaving = _leaving[j];
+            bool certified = leaving.Authentic && leaving.View == _view && (j == Id.Value
+                || leaving.Acks.Count(leaving.Identity, except: (1UL << j) | (1UL << Id.Value)) >= (2 * _config.F) - 1);
+            if (certified)
+            {
+                s.Add(leaving.Facts!);
+                named.Add(new ViewChangeEntry(new SeqNum(j), leaving.Identity, default));
+            }
+        }
+        if (s.Count < _config.Quorum || !NewViewDecision.TryChooseCheckpoint(s, _config.F, out SeqNum checkpoint, out Digest state))
+        {
+            return;
+        }
+        var batches = new List<ViewChangeEntry>();
+        _wanted.Clear();
+        SeqNum last = NewViewDecision.HighestUseful(s, checkpoint);
+        for (SeqNum seq = checkpoint.Next; seq <= last; seq = seq.Next)
+        {
+            if (NewViewDecision.TryChoose(s, _config.F, seq, _oldBatches.Has, out Digest digest))
+            {
+                batches.Add(new ViewChangeEntry(seq, digest, default));
+            }
+            else if (NewViewDecision.TryFindWanted(s, _config.F, seq, out digest))
+            {
+                _wanted.Add((seq, digest));
+            }
+            else
+            {
+                return;
+            }
+        }
+        if (_wanted.Count > 0)
+        {
+            return;
+        }
+        byte[] message = new byte[NewView.HeaderBytes + ((named.Count + batches.Count) * ViewChange.EntryBytes) + (_n * MessageHeader.TagBytes)];
+        NewView.Write(message, _n, _view, checkpoint, state, Id, named, batches);
+        _keys.Authenticate(message.AsSpan(0, NewView.HeaderBytes), message.AsSpan(message.Length - (_n * MessageHeader.TagBytes)));
+        _network.MulticastToReplicas(message);
+        BfsAssert.That(NewView.TryParse(message, _config, out NewView newView));
+        _newView = message;
+        Enter(newView);
+    }
+
+    private void OnNewView(ReadOnlySpan<byte> message, SourceAddress source)
+    {
+        if (!NewView.TryParse(message, _config, out NewView newView) || newView.Primary != newView.View.Primary(_n))
+        {
+            Drop(DropReason.Malformed);
+            return;
+        }
+        if (newView.View != _view || _viewActive || IsPrimary || _newView is not null)
+        {
+            Drop(DropReason.WrongView);
+            return;
+        }
+        if (VerifyReplica(newView.Primary, newView.Header, newView.Authenticator(_n), source))
+        {
+            _newView = message.ToArray();
+            Reconsider();
+        }
+    }
+
+    /// <summary>
+    /// As a backup: enters the view when the view-changes that the primary names are here and support its decision; one whose
+    /// own authenticator is wrong here counts when f others acknowledged it. A decision they do not support ends the view.
+    /// </summary>
+    private void TryEnter()
+    {
+        if (_newView is null || !NewView.TryParse(_newView, _config, out NewView newView))
+        {
+            return;
+        }
+        var s = new List<ViewChangeFacts>();
+        for (int i = 0; i < newView.ViewChangeCount; i++)
+        {
+            (ReplicaId replica, Digest identity) = newView.ViewChangeAt(i);
+            VoteSet acks = _leaving[replica.Value].Acks;
+            bool earlier = replica == Id && _leaving[Id.Value].Identity != identity;
+            Leaving leaving = earlier ? _ownEarlier : _leaving[replica.Value];
+            bool vouched = leaving.Authentic || acks.Count(identity, except: (1UL << replica.Value) | (1UL << Id.Value)) >= _config.F;
+            if (leaving.Facts is null || leaving.View != _view || leaving.Identity != identity || !vouched)
+            {
+                return;
+            }
+            s.Add(leaving.Facts);
+        }
+        if (IsSupported(newView, s))
+        {
+            Enter(newView);
+        }
+        else
+        {
+            LeaveFor(_view.Next, ViewChangeReason.BadNewView);
+        }
+    }
+
+    private bool IsSupported(in NewView newView, List<ViewChangeFacts> s)
+    {
+        if (s.Count < _config.Quorum || !NewViewDecision.TryChooseCheckpoint(s, _config.F, out SeqNum checkpoint, out Digest state)
+            || checkpoint != newView.Checkpoint || state != newView.CheckpointDigest
+            || NewViewDecision.HighestUseful(s, checkpoint) - checkpoint != newView.BatchCount)
+        {
+            return false;
+        }
+        for (int i = 0; i < newView.BatchCount; i++)
+        {
+            if (!NewViewDecision.Supports(s, _config.F, checkpoint + 1 + i, newView.BatchAt(i)))
+            {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /// <summary>The view is decided: takes over its checkpoint and batches, and normal operation goes on (§3.2.4).</summary>
+    private void Enter(in NewView newView)
+    {
+        _viewActive = true;
+        _viewDeadlineMicros = long.MaxValue;
+        _suspectedHead = null;
+        UndoTentative(newView);
+        StartFrom(newView);
+        _wanted.Clear();
+        for (int i = 0; i < newView.BatchCount; i++)
+        {
+            SeqNum seq = newView.Checkpoint + 1 + i;
+            if (seq > _stable && seq <= HighWaterMark)
+            {
+                Propose(seq, newView.BatchAt(i));
+            }
+        }
+        _lastIssued = Last(newView.Checkpoint + newView.BatchCount, Last(_stable, _lastCommitted));
+        _queue.ForgetOrder();
+        ResetStatusTimer();
+        for (int i = 0; i < newView.BatchCount; i++)
+        {
+            if (_log.Find(newView.Checkpoint + 1 + i) is { } entry && entry.View == _view)
+            {
+                Advance(entry);
+            }
+        }
+        ExecuteReady();
+    }
+
+    /// <summary>
+    /// A batch that was executed tentatively and is not the new view's goes away (§5.1.2): back to the last checkpoint before
+    /// it; what had committed since is executed again as the new view commits it again.
+    /// </summary>
+    private void UndoTentative(in NewView newView)
+    {
+        if (_lastExecuted == _lastCommitted || _transfer is not null)
+        {
+            return;
+        }
+        long index = _lastExecuted - newView.Checkpoint - 1;
+        Digest executed = _log.Find(_lastExecuted)?.Digest ?? default;
+        if (index >= 0 && index < newView.BatchCount && newView.BatchAt((int)index) == executed)
+        {
+            return;
+        }
+        SeqNum target = _stable;
+        for (int i = 0; i < _pages.CheckpointCount; i++)
+        {
+            target = _pages.CheckpointAt(i) <= _lastCommitted ? _pages.CheckpointAt(i) : target;
+        }
+        _pages.RollbackTo(target);
+        _service.StateReplaced();
+        _lastExecuted = _lastCommitted = target;
+        Counters.Rollbacks++;
+    }
+
+    private void StartFrom(in NewView newView)
+    {
+        SeqNum checkpoint = newView.Checkpoint;
+        if (checkpoint <= _stable)
+        {
+            return;
+        }
+        if (checkpoint <= _lastCommitted && _pages.HasCheckpoint(checkpoint)
+            && _pages.CheckpointDigest(checkpoint) == newView.CheckpointDigest)
+        {
+            MakeStable(checkpoint);
+            return;
+        }
+        for (int i = 0; i < newView.ViewChangeCount; i++)
+        {
+            (ReplicaId replica, _) = newView.ViewChangeAt(i);
+            foreach (ViewChangeEntry c in _leaving[replica.Value].Facts!.Checkpoints)
+            {
+                _checkpoints.Add(c.Seq, replica, c.Digest, _stable);
+            }
+        }
+        ConsiderStateTransfer(stuck: true);
+    }
+
+    /// <summary>Marks a batch as pre-prepared in the new view; a backup that has it sends its prepare.</summary>
+    private void Propose(SeqNum seq, in Digest digest)
+    {
+        LogEntry entry = _log.GetOrAdd(seq, _view);
+        if (digest.IsZero)
+        {
+            entry.SetPrePrepare(0, default, 0);
+        }
+        else if (_oldBatches.Find(seq, digest) is { } batch)
+        {
+            TakeOver(entry, batch);
+        }
+        else
+        {
+            _wanted.Add((seq, digest));
+            return;
+        }
+        entry.PrePrepared = true;
+        if (!IsPrimary)
+        {
+            entry.Prepares.Add(Id, entry.Digest);
+            SendVote(MessageTag.Prepare, entry);
+        }
+    }
+
+    private void TakeOver(LogEntry entry, OldBatch batch)
+    {
+        BfsAssert.That(PrePrepare.TryParse(batch.PrePrepare, _n, out PrePrepare prePrepare) && ReadBatch(entry, prePrepare));
+        int body = 0;
+        for (int i = 0; i < entry.ItemCount; i++)
+        {
+            ref BatchItem item = ref entry.Items[i];
+            item.Authentic = true;
+            if (item.InlineBytes == 0)
+            {
+                BfsAssert.That(Request.TryParse(batch.Bodies[body++], _n, out Request request));
+                if (item.Body is null)
+                {
+                    item.Body = _pool.Keep(request, item.ClientIndex, authentic: true);
+                }
+            }
+        }
+    }
+
+    private void OnBatch(ReadOnlySpan<byte> message)
+    {
+        if (!BatchMessage.TryParse(message, out SeqNum seq, out ReadOnlySpan<byte> parts))
+        {
+            Drop(DropReason.Malformed);
+            return;
+        }
+        int at = _wanted.FindIndex(w => w.Seq == seq);
+        if (at < 0 || !_oldBatches.TryKeep(seq, _wanted[at].Digest, parts))
+        {
+            Drop(DropReason.BadDigest);
+            return;
+        }
+        Digest digest = _wanted[at].Digest;
+        _wanted.RemoveAt(at);
+        if (!_viewActive)
+        {
+            Reconsider();
+        }
+        else if (seq > _stable && seq <= HighWaterMark && _log.GetOrAdd(seq, _view) is { PrePrepared: false } entry)
+        {
+            Propose(seq, digest);
+            Advance(entry);
+        }
+    }
+}
