@@ -80,6 +80,10 @@ public sealed class OldBatches(ClusterConfig config)
     /// <summary>Everything up to the stable checkpoint is no longer needed.</summary>
     public void DiscardThrough(SeqNum stable)
     {
+        if (_batches.Count == 0)
+        {
+            return;
+        }
         foreach ((long Seq, Digest Digest) key in _batches.Keys)
         {
             if (key.Seq <= stable.Value)
@@ -88,4 +92,19 @@ public sealed class OldBatches(ClusterConfig config)
             }
         }
     }
+
+    /// <summary>Lets go of batches that neither P nor Q names any more: with their bounds this one is bounded.</summary>
+    public void KeepOnly(ViewChangeSets sets)
+    {
+        foreach ((long Seq, Digest Digest) key in _batches.Keys)
+        {
+            if (!sets.Names(new SeqNum(key.Seq), key.Digest))
+            {
+                _batches.Remove(key);
+            }
+        }
+    }
+
+    /// <summary>All batches in order of number, for saving.</summary>
+    public IEnumerable<OldBatch> All => _batches.Values.OrderBy(b => b.Seq.Value).ThenBy(b => b.Digest.ToString(), StringComparer.Ordinal);
 }

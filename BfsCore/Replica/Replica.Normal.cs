@@ -88,7 +88,6 @@ public sealed partial class Replica
             return;
         }
         ReplicaId primary = _view.Primary(_n);
-        SeqNum seq = prePrepare.Seq;
         if (prePrepare.View != _view || !_viewActive)
         {
             Drop(DropReason.WrongView);
@@ -104,7 +103,7 @@ public sealed partial class Replica
         {
             return;
         }
-        if (_wanted.Exists(w => w.Seq == seq))
+        if (IsWanted(prePrepare.Seq))
         {
             // The new view has chosen a batch for this number already.
             Drop(DropReason.Conflicting);

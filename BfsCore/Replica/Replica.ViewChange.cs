@@ -41,7 +41,7 @@ public sealed partial class Replica
     private bool _viewActive = true;
     private byte[]? _newView;
     private long _viewDeadlineMicros = long.MaxValue;
-    private StoredRequest? _suspectedHead;
+    private long _awaited;
     private int _timeoutDoublings;
 
     /// <summary>False while a view change is under way.</summary>
@@ -62,12 +62,12 @@ public sealed partial class Replica
             StoredRequest? head = IsPrimary || _transfer is not null ? null : _queue.First;
             if (head is null)
             {
-                _suspectedHead = null;
+                _awaited = 0;
                 _viewDeadlineMicros = long.MaxValue;
             }
-            else if (!ReferenceEquals(head, _suspectedHead))
+            else if (head.Arrival != _awaited)
             {
-                _suspectedHead = head;
+                _awaited = head.Arrival;
                 _viewDeadlineMicros = _now.MonotonicMicros + ViewTimeoutMicros;
             }
         }
@@ -97,6 +97,7 @@ public sealed partial class Replica
                 _oldBatches.Keep(entry);
             }
         }
+        _oldBatches.KeepOnly(_sets);
         _view = view;
         _viewActive = false;
         _newView = null;
@@ -403,7 +404,7 @@ public sealed partial class Replica
     {
         _viewActive = true;
         _viewDeadlineMicros = long.MaxValue;
-        _suspectedHead = null;
+        _awaited = 0;
         UndoTentative(newView);
         StartFrom(newView);
         _wanted.Clear();
@@ -521,6 +522,19 @@ public sealed partial class Replica
                 }
             }
         }
+    }
+
+    /// <summary>Whether the view has a batch for this number that has not come yet.</summary>
+    private bool IsWanted(SeqNum seq)
+    {
+        foreach ((SeqNum wanted, _) in _wanted)
+        {
+            if (wanted == seq)
+            {
+                return true;
+            }
+        }
+        return false;
     }
 
     private void OnBatch(ReadOnlySpan<byte> message)

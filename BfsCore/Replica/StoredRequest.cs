@@ -30,6 +30,8 @@ public sealed class StoredRequest
     /// <summary>In a batch whose pre-prepare this replica, as primary, has sent in the present view.</summary>
     public bool Ordered { get; internal set; }
 
+    /// <summary>Place in the order of arrival: buffers are used again, this number is not.</summary>
+    internal long Arrival { get; set; }
     internal StoredRequest? Next { get; set; }
     internal StoredRequest? Previous { get; set; }
     internal bool Queued { get; set; }
@@ -93,6 +95,7 @@ public sealed class RequestPool(int n, int inlineThresholdBytes)
 public sealed class RequestQueue
 {
     private StoredRequest? _last;
+    private long _arrivals;
 
     public StoredRequest? First { get; private set; }
     public StoredRequest? FirstUnordered { get; private set; }
@@ -102,6 +105,7 @@ public sealed class RequestQueue
     {
         BfsAssert.That(!request.Queued && !request.Ordered);
         request.Queued = true;
+        request.Arrival = ++_arrivals;
         request.Previous = _last;
         request.Next = null;
         if (_last is null)

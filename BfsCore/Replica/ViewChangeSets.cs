@@ -32,17 +32,30 @@ public sealed class ViewChangeSets(int f)
         }
     }
 
+    /// <summary>Everything up to the stable checkpoint is no longer needed. Allocates nothing while there is nothing.</summary>
     public void DiscardThrough(SeqNum stable)
     {
-        foreach (long seq in _prepared.Keys.TakeWhile(s => s <= stable.Value).ToArray())
+        Discard(_prepared, stable.Value);
+        Discard(_prePrepared, stable.Value);
+    }
+
+    private static void Discard<T>(SortedDictionary<long, T> entries, long through)
+    {
+        while (entries.Count > 0)
         {
-            _prepared.Remove(seq);
-        }
-        foreach (long seq in _prePrepared.Keys.TakeWhile(s => s <= stable.Value).ToArray())
-        {
-            _prePrepared.Remove(seq);
+            long first = entries.First().Key;
+            if (first > through)
+            {
+                return;
+            }
+            entries.Remove(first);
         }
     }
+
+    /// <summary>Whether P or Q names the batch.</summary>
+    public bool Names(SeqNum seq, Digest digest) =>
+        (_prepared.TryGetValue(seq.Value, out ViewChangeEntry p) && p.Digest == digest)
+        || (_prePrepared.TryGetValue(seq.Value, out List<ViewChangeEntry>? known) && known.Exists(q => q.Digest == digest));
 
     public IReadOnlyList<ViewChangeEntry> Prepared => [.. _prepared.Values];
 
