@@ -72,3 +72,38 @@ public interface IStableStore
 
     void SaveCounter(int principal, ulong counter);
 }
+
+/// <summary>Takes the records of a log one after the other, in the order they were appended.</summary>
+public delegate void LogRecordHandler(ReadOnlySpan<byte> record);
+
+/// <summary>
+/// Where a replica writes what it must not forget: batches, its votes for them, its view (pitfall 33). A record that was
+/// appended survives the end of the process, however it ends; a power failure may take the last ones.
+///
+/// The log has generations: <see cref="Begin"/> starts an empty one, and until <see cref="Switch"/> makes it the valid one
+/// a stop leaves the generation before.
+/// </summary>
+public interface IVoteLog
+{
+    /// <summary>Bytes appended to the present generation.</summary>
+    long Bytes { get; }
+
+    /// <summary>Room for the next record; it counts once <see cref="Append"/> was called.</summary>
+    /// <exception cref="IOException">The disk is full. Nothing may be sent that the record was to remember.</exception>
+    Span<byte> Reserve(int bytes);
+
+    /// <summary>The reserved record is written.</summary>
+    void Append();
+
+    /// <summary>Appends go to a new, empty generation.</summary>
+    void Begin();
+
+    /// <summary>The generation that was begun is the valid one.</summary>
+    void Switch();
+
+    /// <summary>The generation that was begun is given up: appends go on where they went before.</summary>
+    void Abandon();
+
+    /// <summary>Reads the valid generation as it was found at the start.</summary>
+    void Read(LogRecordHandler handler);
+}

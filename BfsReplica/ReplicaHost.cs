@@ -64,7 +64,7 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
             {
                 _signer = FileSigner.ForReplica(directory, _config, id);
                 _replica = new Replica(id, _config, _storage.Pages, service(_config), _transport, new SystemEntropy(),
-                    new KeyExchange(_config, _signer), new FileStableStore(directory.AcceptedCounters(id)))
+                    new KeyExchange(_config, _signer), new FileStableStore(directory.AcceptedCounters(id)), _storage.Votes)
                 {
                     CheckpointBecameStable = _storage.OnStable,
                 };

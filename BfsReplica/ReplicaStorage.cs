@@ -8,26 +8,24 @@ using Microsoft.Extensions.Logging;
 namespace BfsReplica;
 
 /// <summary>
-/// When a replica's knowledge goes to disk (§4.3.2: "saves its state"): at a clean stop; when it has had nothing to do for
-/// a while; and when much was modified, so that it does not fill the memory. The image on disk is that of a stable
-/// checkpoint, and the saved log holds the batches above it, as of the last of these moments.
-///
-/// After a stop that was not clean the replica has forgotten what it voted for since then (pitfall 33). With at most f such
-/// replicas the others make up for it; when all stop so, what was done since then is lost.
+/// A replica's memory on disk: the image of a stable checkpoint, and the vote log with everything since. The image is
+/// saved, and the log begun anew, when either has grown; when the replica has had nothing to do for a while; and at a
+/// clean stop. So the end of the process, however it comes, loses nothing (pitfall 33); a power failure may take what
+/// was not yet on the disk.
 /// </summary>
 internal sealed class ReplicaStorage : IDisposable
 {
-    /// <summary>Requests in a log that is saved while running, bytes: more would take too long.</summary>
-    private const long MaxQuietLogBytes = 64L << 20;
+    /// <summary>Bytes in the vote log from which the image is saved, so that a start does not take too long.</summary>
+    private const long LargeLogBytes = 128L << 20;
 
     private readonly StateFile _file;
-    private readonly string _savedLog;
+    private VoteLogFile? _votes;
+    private Replica? _replica;
     private readonly ILogger _logger;
     private readonly QuietTime _quiet = new();
 
     public ReplicaStorage(ClusterDirectory directory, ClusterConfig config, ReplicaId id, ILogger logger)
     {
-        _savedLog = directory.SavedLog(id);
         _logger = logger;
         _file = StateFile.Open(directory.Replica(id), Replica.StateBytes(config));
         if (_file.Status == StateFileStatus.Damaged)
@@ -37,49 +35,52 @@ internal sealed class ReplicaStorage : IDisposable
             throw new ReplicaStartException($"{directory.Replica(id)}: {text}. If the other replicas are well, move "
                 + "state.image, state.journal and state.meta away: this one then fetches its state from them");
         }
+        _votes = config.Mode == ClusterMode.NoRep ? null : VoteLogFile.Open(directory.Replica(id));
         _logger.Log(_file.Status == StateFileStatus.UncleanStop ? LogLevel.Warning : LogLevel.Information,
             "state: {Status}", _file.StatusText);
     }
 
     public PagedState Pages => _file.State;
 
-    /// <summary>
-    /// Gives the replica the log that was saved last. One of an earlier checkpoint, after a stop that was not clean, is of
-    /// no use.
-    /// </summary>
+    /// <summary>Where the replica remembers its votes; the unreplicated server has none.</summary>
+    public IVoteLog Votes => _votes!;
+
+    /// <summary>Lets the replica take up its log.</summary>
     public void RestoreLog(Replica replica)
     {
-        if (File.Exists(_savedLog) && _file.Status is StateFileStatus.CleanStop or StateFileStatus.UncleanStop)
+        _replica = replica;
+        string? problem = replica.RestoreLog();
+        if (problem is not null)
         {
-            string? problem = replica.RestoreLog(File.ReadAllBytes(_savedLog));
-            if (problem == null)
-            {
-                _logger.LogInformation("took up the saved log: view {View}, executed up to {Executed}",
-                    replica.View.Value, replica.LastExecuted.Value);
-            }
-            else
-            {
-                _logger.LogWarning("the saved log is not used: {Problem}", problem);
-            }
+            _logger.LogWarning("{Problem}", problem);
         }
+        _logger.LogInformation("took up {Bytes} bytes of log: view {View}, executed up to {Executed}", _votes!.Bytes,
+            replica.View.Value, replica.LastExecuted.Value);
+        RestartLog();
         _quiet.Saved(replica.LastExecuted.Value);
     }
 
     /// <summary>A checkpoint became stable: save it if much has changed.</summary>
-    public void OnStable(SeqNum stable) => Try(() => _file.SaveIfLarge(stable));
+    public void OnStable(SeqNum stable)
+    {
+        if (_file.UnsavedBytes > StateFile.LargeBytes || _votes!.Bytes > LargeLogBytes)
+        {
+            Try(() => SaveImage(stable, cleanStop: false));
+        }
+    }
 
     /// <summary>To be called every second: saves once nothing has been executed for a while.</summary>
     public void OnSecond(Replica replica)
     {
-        if (_quiet.IsTimeToSave(replica.LastExecuted.Value) && replica.RequestBytesHeld <= MaxQuietLogBytes)
+        if (_quiet.IsTimeToSave(replica.LastExecuted.Value))
         {
             Try(() =>
             {
                 if (replica.StableCheckpoint > _file.SavedCheckpoint)
                 {
-                    _file.Save(replica.StableCheckpoint);
+                    SaveImage(replica.StableCheckpoint, cleanStop: false);
                 }
-                SaveLog(replica);
+                _votes!.Sync();
                 _quiet.Saved(replica.LastExecuted.Value);
             });
         }
@@ -99,25 +100,37 @@ internal sealed class ReplicaStorage : IDisposable
         }
     }
 
-    /// <summary>Saves everything that a replica knows; it must not run after that.</summary>
-    /// <exception cref="IOException">The disk is full, for example: the next start will be as after a crash.</exception>
+    /// <summary>Brings everything that a replica knows to the disk; it must not run after that.</summary>
+    /// <exception cref="IOException">The disk is full, for example: the next start has more to read.</exception>
     public void SaveForStop(Replica replica)
     {
-        SaveLog(replica);
-        _file.Save(replica.StableCheckpoint, cleanStop: true);
+        SaveImage(replica.StableCheckpoint, cleanStop: true);
+        _votes!.Sync();
     }
 
     /// <summary>Saves the state of the unreplicated server, which is all that it has.</summary>
     /// <exception cref="IOException">As above.</exception>
     public void SaveForStop() => SaveLocalCheckpoint(cleanStop: true);
 
-    public void Dispose() => _file.Dispose();
-
-    private void SaveLog(Replica replica)
+    public void Dispose()
     {
-        using var log = new MemoryStream();
-        replica.SaveLog(log);
-        DurableFile.Replace(_savedLog, log.GetBuffer().AsSpan(0, (int)log.Length), secret: true);
+        _votes?.Dispose();
+        _file.Dispose();
+    }
+
+    private void SaveImage(SeqNum stable, bool cleanStop)
+    {
+        _file.Save(stable, cleanStop);
+        RestartLog();
+    }
+
+    /// <summary>The log begins with the saved image; without one it must keep all.</summary>
+    private void RestartLog()
+    {
+        if (_file.SavedCheckpoint == _replica!.StableCheckpoint)
+        {
+            _replica.RestartLog();
+        }
     }
 
     private void SaveLocalCheckpoint(bool cleanStop)

@@ -3,6 +3,7 @@ using BfsCore;
 using BfsCore.Crypto;
 using BfsCore.Hosting;
 using BfsCore.Hosting.Net;
+using BfsCore.Hosting.Storage;
 using BfsCore.Replication;
 using BfsCore.State;
 
@@ -64,11 +65,23 @@ internal sealed class BenchCluster : IDisposable
         using var loop = new EventLoop();
         using UdpTransport transport = UdpTransport.ForReplica(config, self);
         using var pages = new PagedState(Replica.StateBytes(config));
+        using VoteLogFile votes = VoteLogFile.Open(directory.Replica(self));
         using FileSigner signer = FileSigner.ForReplica(directory, config, self);
         IServerEngine engine = config.Mode == ClusterMode.NoRep
             ? new NoRepServer(config, pages, new NullService(), transport)
             : new Replica(self, config, pages, new NullService(), transport, new SystemEntropy(),
-                new KeyExchange(config, signer), new FileStableStore(directory.AcceptedCounters(self)));
+                new KeyExchange(config, signer), new FileStableStore(directory.AcceptedCounters(self)), votes);
+        if (engine is Replica replica)
+        {
+            // The log of a real replica begins anew with each saved image; here nothing is saved, and it must not grow.
+            replica.CheckpointBecameStable = _ =>
+            {
+                if (votes.Bytes > 128 << 20)
+                {
+                    replica.RestartLog();
+                }
+            };
+        }
         _ = new ServerOnLoop(loop, transport, engine);
         // A server whose benchmark was killed ends by itself.
         int parent = Native.ParentProcess();

@@ -33,9 +33,6 @@ public sealed class ClusterDirectory(string path)
     /// <summary>Everything that one replica writes; its state files are directly in it.</summary>
     public string Replica(ReplicaId id) => In($"replica-{id.Value}");
 
-    /// <summary>The log of messages saved at a clean stop.</summary>
-    public string SavedLog(ReplicaId id) => In($"replica-{id.Value}", "saved.log");
-
     /// <summary>What the replica writes for people.</summary>
     public string LogFile(ReplicaId id) => In($"replica-{id.Value}", "replica.log");
 

@@ -101,7 +101,8 @@ public readonly ref struct BatchMessage
         return at;
     }
 
-    private static int Append(Span<byte> buffer, int at, ReadOnlySpan<byte> part)
+    /// <summary>Writes one part with its length; returns where the next begins.</summary>
+    internal static int Append(Span<byte> buffer, int at, ReadOnlySpan<byte> part)
     {
         U32(buffer, at, (uint)part.Length);
         part.CopyTo(buffer[(at + 4)..]);

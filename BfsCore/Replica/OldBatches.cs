@@ -49,6 +49,10 @@ public sealed class OldBatches(ClusterConfig config)
         PrePrepare.EntryReader reader = prePrepare.Entries(config.N);
         for (int i = 0; reader.Next(); i++)
         {
+            if (config.ClientIndex(reader.Client) < 0 || reader.Slot >= config.SlotsPerClient)
+            {
+                return false;
+            }
             ReadOnlySpan<byte> bytes;
             if (reader.InlineBytes > 0)
             {

@@ -34,6 +34,10 @@ public sealed partial class Replica
             return;
         }
         _checkpoints.Add(seq, Id, digest, _stable);
+        if (_restoring)
+        {
+            return;
+        }
         _network.MulticastToReplicas(BuildCheckpoint(seq, digest));
         CheckStable(seq);
     }
@@ -92,6 +96,7 @@ public sealed partial class Replica
     {
         SeqNum previous = _stable;
         _stable = seq;
+        LogMark(VoteRecordKind.Stable, seq, StableDigest);
         DiscardCheckpoints();
         _sets.DiscardThrough(seq);
         _oldBatches.DiscardThrough(seq);
@@ -100,6 +105,13 @@ public sealed partial class Replica
             _log.Find(old)?.ReleaseBodies(_pool);
         }
         _observer?.OnCheckpoint(Id, seq, _pages.CheckpointDigest(seq), stable: true);
-        CheckpointBecameStable?.Invoke(seq);
+        if (!_restoring)
+        {
+            CheckpointBecameStable?.Invoke(seq);
+        }
+        if (_newViewLast > previous + _config.LogSize)
+        {
+            ProposeFromNewView();
+        }
     }
 }

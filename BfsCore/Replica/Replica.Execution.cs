@@ -38,6 +38,7 @@ public sealed partial class Replica
 
     private void OnBatchCommitted(LogEntry entry)
     {
+        LogMark(VoteRecordKind.Committed, entry.Seq, entry.Digest);
         _lastCommitted = entry.Seq;
         _observer?.OnCommitted(Id, entry.Seq, entry.Digest);
         NoteProgress();

@@ -75,6 +75,7 @@ public sealed partial class Replica
         entry.SetPrePrepare(total, digest, time);
         entry.PrePrepared = true;
         _keys.Authenticate(message[..PrePrepare.HeaderBytes], message[(PrePrepare.HeaderBytes + payloadBytes)..total]);
+        LogPrePrepared(entry);
         SendDeferredCommits();
         _network.MulticastToReplicas(message[..total]);
         Advance(entry);
@@ -283,6 +284,7 @@ public sealed partial class Replica
         entry.PrePrepared = true;
         _incompleteBatches--;
         entry.Prepares.Add(Id, entry.Digest);
+        LogPrePrepared(entry);
         SendDeferredCommits();
         SendVote(MessageTag.Prepare, entry);
         Advance(entry);
@@ -348,7 +350,7 @@ public sealed partial class Replica
 
     private bool InsideWaterMarks(SeqNum seq)
     {
-        if (seq > _stable && seq <= HighWaterMark)
+        if (seq > LowWaterMark && seq <= HighWaterMark)
         {
             return true;
         }
@@ -361,6 +363,7 @@ public sealed partial class Replica
     {
         if (entry.PrePrepared && !entry.Prepared && entry.Prepares.Count(entry.Digest) >= 2 * _config.F)
         {
+            LogMark(VoteRecordKind.Prepared, entry.Seq, entry.Digest);
             entry.Prepared = true;
             entry.Commits.Add(Id, entry.Digest);
             DeferCommit(entry);

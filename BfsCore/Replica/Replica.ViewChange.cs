@@ -40,6 +40,7 @@ public sealed partial class Replica
     private readonly List<(SeqNum Seq, Digest Digest)> _wanted = [];
     private bool _viewActive = true;
     private byte[]? _newView;
+    private SeqNum _newViewLast;
     private long _viewDeadlineMicros = long.MaxValue;
     private long _awaited;
     private int _timeoutDoublings;
@@ -105,6 +106,7 @@ public sealed partial class Replica
         _incompleteBatches = 0;
         _viewDeadlineMicros = long.MaxValue;
         MakeOwnViewChange();
+        LogLeft();
         for (int j = 0; j < _n; j++)
         {
             _leaving[j].Acks.Clear();
@@ -124,16 +126,16 @@ public sealed partial class Replica
         for (int i = 0; i < _pages.CheckpointCount; i++)
         {
             SeqNum seq = _pages.CheckpointAt(i);
-            if (seq >= _stable && seq <= _lastCommitted && !Diverged)
+            if (seq >= LowWaterMark && seq <= _lastCommitted && !Diverged)
             {
                 checkpoints.Add(new ViewChangeEntry(seq, _pages.CheckpointDigest(seq), default));
             }
         }
-        _sets.DiscardThrough(_stable);
+        _sets.DiscardThrough(LowWaterMark);
         IReadOnlyList<ViewChangeEntry> prepared = _sets.Prepared, prePrepared = _sets.PrePrepared;
         Leaving own = _leaving[Id.Value];
         own.Message = new byte[ViewChange.SizeFor(checkpoints.Count + prepared.Count + prePrepared.Count, _n)];
-        ViewChange.Write(own.Message, _n, _view, _stable, Id, checkpoints, prepared, prePrepared);
+        ViewChange.Write(own.Message, _n, _view, LowWaterMark, Id, checkpoints, prepared, prePrepared);
         BfsAssert.That(ViewChange.TryParse(own.Message, _config, out ViewChange message));
         (own.View, own.Identity, own.Authentic, own.Facts) = (_view, message.Identity, true, ViewChangeFacts.From(message));
     }
@@ -405,17 +407,12 @@ public sealed partial class Replica
         _viewActive = true;
         _viewDeadlineMicros = long.MaxValue;
         _awaited = 0;
+        LogEntered();
         UndoTentative(newView);
         StartFrom(newView);
         _wanted.Clear();
-        for (int i = 0; i < newView.BatchCount; i++)
-        {
-            SeqNum seq = newView.Checkpoint + 1 + i;
-            if (seq > _stable && seq <= HighWaterMark)
-            {
-                Propose(seq, newView.BatchAt(i));
-            }
-        }
+        _newViewLast = newView.Checkpoint + newView.BatchCount;
+        ProposeFromNewView();
         _lastIssued = Last(newView.Checkpoint + newView.BatchCount, Last(_stable, _lastCommitted));
         _queue.ForgetOrder();
         ResetStatusTimer();
@@ -480,6 +477,27 @@ public sealed partial class Replica
         ConsiderStateTransfer(stuck: true);
     }
 
+    /// <summary>
+    /// Proposes those batches of the new view that lie inside the water marks and were not yet: again when the marks move, for a
+    /// replica that was behind when the view began (pitfall 24).
+    /// </summary>
+    private void ProposeFromNewView()
+    {
+        if (!_viewActive || _newView is null || !NewView.TryParse(_newView, _config, out NewView newView))
+        {
+            return;
+        }
+        for (int i = 0; i < newView.BatchCount; i++)
+        {
+            SeqNum seq = newView.Checkpoint + 1 + i;
+            bool proposed = _log.Find(seq) is { HasPrePrepare: true } entry && entry.View == _view;
+            if (seq > LowWaterMark && seq <= HighWaterMark && !proposed && !IsWanted(seq))
+            {
+                Propose(seq, newView.BatchAt(i));
+            }
+        }
+    }
+
     /// <summary>Marks a batch as pre-prepared in the new view; a backup that has it sends its prepare.</summary>
     private void Propose(SeqNum seq, in Digest digest)
     {
@@ -498,6 +516,7 @@ public sealed partial class Replica
             return;
         }
         entry.PrePrepared = true;
+        LogPrePrepared(entry);
         if (!IsPrimary)
         {
             entry.Prepares.Add(Id, entry.Digest);
@@ -516,10 +535,10 @@ public sealed partial class Replica
             if (item.InlineBytes == 0)
             {
                 BfsAssert.That(Request.TryParse(batch.Bodies[body++], _n, out Request request));
-                if (item.Body is null)
-                {
-                    item.Body = _pool.Keep(request, item.ClientIndex, authentic: true);
-                }
+                // What the pre-prepare says of the client is under no digest; the request itself is.
+                item.ClientIndex = _config.ClientIndex(request.Client);
+                item.Slot = request.Slot;
+                item.Body ??= _pool.Keep(request, item.ClientIndex, authentic: true);
             }
         }
     }
@@ -556,7 +575,7 @@ public sealed partial class Replica
         {
             Reconsider();
         }
-        else if (seq > _stable && seq <= HighWaterMark && _log.GetOrAdd(seq, _view) is { PrePrepared: false } entry)
+        else if (seq > LowWaterMark && seq <= HighWaterMark && _log.GetOrAdd(seq, _view) is { PrePrepared: false } entry)
         {
             Propose(seq, digest);
             Advance(entry);

@@ -37,7 +37,7 @@ public sealed partial class Replica : IServerEngine
     /// <param name="pages">All replicated memory; <see cref="StateBytes"/> says how much is needed.</param>
     /// <param name="observer">Told what is executed, for checkers; may be null.</param>
     public Replica(ReplicaId id, ClusterConfig config, PagedState pages, IService service, INetwork network,
-        IEntropy entropy, IKeyExchange exchange, IStableStore store, IReplicaObserver? observer = null)
+        IEntropy entropy, IKeyExchange exchange, IStableStore store, IVoteLog votes, IReplicaObserver? observer = null)
     {
         Id = id;
         _config = config;
@@ -46,6 +46,7 @@ public sealed partial class Replica : IServerEngine
         _service = service;
         _network = network;
         _observer = observer;
+        _votes = votes;
         _keys = new ReplicaKeys(config, id, network, exchange, entropy, store);
         long tableBytes = ReplyTable.SizeFor(config);
         _replies = new ReplyTable(pages.Window(0, tableBytes), config);
@@ -96,6 +97,7 @@ public sealed partial class Replica : IServerEngine
         _keys.Refresh();
         _keys.RequestMissingKeys(now.MonotonicMicros);
         ResetStatusTimer();
+        ProposeFromNewView();
     }
 
     /// <summary>One message from the network. Any bytes are allowed.</summary>

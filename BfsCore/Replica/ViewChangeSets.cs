@@ -32,6 +32,25 @@ public sealed class ViewChangeSets(int f)
         }
     }
 
+    /// <summary>What this replica's own VIEW-CHANGE said, when it is read back after a restart.</summary>
+    public void Replace(ViewChangeFacts facts)
+    {
+        _prepared.Clear();
+        _prePrepared.Clear();
+        foreach (ViewChangeEntry p in facts.Prepared)
+        {
+            _prepared[p.Seq.Value] = p;
+        }
+        foreach (ViewChangeEntry q in facts.PrePrepared)
+        {
+            if (!_prePrepared.TryGetValue(q.Seq.Value, out List<ViewChangeEntry>? known))
+            {
+                _prePrepared[q.Seq.Value] = known = [];
+            }
+            known.Add(q);
+        }
+    }
+
     /// <summary>Everything up to the stable checkpoint is no longer needed. Allocates nothing while there is nothing.</summary>
     public void DiscardThrough(SeqNum stable)
     {

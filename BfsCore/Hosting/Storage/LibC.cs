@@ -8,6 +8,7 @@ internal static unsafe partial class LibC
 {
     public const int ProtRead = 1;
     public const int ProtWrite = 2;
+    public const int MapShared = 1;
     public const int MapPrivate = 2;
     public const int MapNoReserve = 0x4000;
     public const int MadvRandom = 1;
@@ -33,6 +34,9 @@ internal static unsafe partial class LibC
 
     [LibraryImport("libc", EntryPoint = "lseek", SetLastError = true)]
     public static partial long Seek(SafeFileHandle file, long offset, int whence);
+
+    [LibraryImport("libc", EntryPoint = "msync", SetLastError = true)]
+    public static partial int SyncMapping(void* address, nuint length, int flags);
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Open(string path, int flags);

@@ -17,12 +17,15 @@ public sealed class ReplicaNode : SimNode, IDisposable
         _port = new NodePort(network, address, config.N);
         State = new PagedState(Replica.StateBytes(config));
         Replica = new Replica(new ReplicaId(address), config, State, service, _port, random.Fork(), keys,
-            new SimStableStore(), observer);
+            new SimStableStore(), Votes, observer);
     }
 
     public Replica Replica { get; }
 
     public PagedState State { get; }
+
+    /// <summary>What outlives a crash.</summary>
+    public MemoryVoteLog Votes { get; } = new();
 
     public void Start()
     {

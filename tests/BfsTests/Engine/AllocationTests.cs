@@ -53,7 +53,7 @@ public sealed class AllocationTests
                 var pages = new PagedState(Replica.StateBytes(config));
                 _pages.Add(pages);
                 _replicas[i] = new Replica(new ReplicaId(i), config, pages, new EchoService(), new Port(_ring, i),
-                    new TestEntropy((ulong)i), new KeyExchange(config, new KeySigner(keys[i], () => 1)), new MemoryStore());
+                    new TestEntropy((ulong)i), new KeyExchange(config, new KeySigner(keys[i], () => 1)), new MemoryStore(), new ForgetfulVoteLog());
             }
             _client = new BftClient(config.Clients[0].Id, config, new Port(_ring, 4), new TestEntropy(9),
                 new KeyExchange(config, new KeySigner(keys[4], () => 1)), this);

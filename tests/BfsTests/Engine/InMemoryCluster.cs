@@ -4,6 +4,7 @@ using BfsCore.Client;
 using BfsCore.Crypto;
 using BfsCore.Replication;
 using BfsCore.State;
+using BfsSim.Nodes;
 using ExecutionContext = BfsCore.ExecutionContext;
 
 namespace BfsTests.Engine;
@@ -16,6 +17,9 @@ internal sealed class InMemoryCluster : IDisposable
 {
     private readonly Queue<(int To, int From, byte[] Bytes)> _wire = new();
     private readonly List<KeySigner> _signers = [];
+    private readonly List<IKeyExchange> _exchanges = [];
+    private readonly List<IStableStore> _stores = [];
+    private readonly Func<int, IService> _service;
     private readonly long _start = 1_700_000_000_000_000_000;
 
     public InMemoryCluster(Func<ClusterConfig, ClusterConfig>? adjust = null, int n = 4, int clients = 2,
@@ -33,12 +37,14 @@ internal sealed class InMemoryCluster : IDisposable
         };
         Config = adjust?.Invoke(config) ?? config;
         Assert.Null(Config.FirstProblem());
+        _service = service ?? (_ => new EchoService());
         for (int i = 0; i < n; i++)
         {
-            var pages = new PagedState(Replica.StateBytes(Config));
-            Pages.Add(pages);
-            Replicas.Add(new Replica(new ReplicaId(i), Config, pages, service?.Invoke(i) ?? new EchoService(),
-                new Port(this, i), new TestEntropy((ulong)i), Exchange(keys[i]), new MemoryStore(), Observer));
+            Logs.Add(new MemoryVoteLog());
+            _exchanges.Add(Exchange(keys[i]));
+            _stores.Add(new MemoryStore());
+            Pages.Add(new PagedState(Replica.StateBytes(Config)));
+            Replicas.Add(NewReplica(i));
         }
         for (int i = 0; i < clients; i++)
         {
@@ -49,7 +55,21 @@ internal sealed class InMemoryCluster : IDisposable
         }
     }
 
+    private Replica NewReplica(int i) => new(new ReplicaId(i), Config, Pages[i], _service(i), new Port(this, i),
+        new TestEntropy((ulong)i), _exchanges[i], _stores[i], Logs[i], Observer);
+
+    /// <summary>Ends a replica without warning and starts it with nothing but its log and, if it was saved, its image.</summary>
+    public void Restart(int i, PagedState? image = null)
+    {
+        Pages[i].Dispose();
+        Pages[i] = image ?? new PagedState(Replica.StateBytes(Config));
+        Replicas[i] = NewReplica(i);
+        Assert.Null(Replicas[i].RestoreLog());
+        Replicas[i].Start(Now);
+    }
+
     public ClusterConfig Config { get; }
+    public List<MemoryVoteLog> Logs { get; } = [];
     public List<Replica> Replicas { get; } = [];
     public List<PagedState> Pages { get; } = [];
     public List<BftClient> Clients { get; } = [];

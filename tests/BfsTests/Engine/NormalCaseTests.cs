@@ -239,26 +239,6 @@ public sealed class NormalCaseTests
     }
 
     [Fact]
-    public void A_saved_log_takes_up_where_it_stopped()
-    {
-        using InMemoryCluster cluster = new InMemoryCluster().Start();
-        byte[] large = new byte[3000];
-        Add.CopyTo(large, 0);
-        cluster.Invoke(Add);
-        cluster.Invoke(large);
-        using var saved = new MemoryStream();
-        cluster.Replicas[1].SaveLog(saved);
-
-        using InMemoryCluster second = new(c => cluster.Config);
-        Assert.Null(second.Replicas[1].RestoreLog(saved.ToArray()));
-        Assert.Equal(2, second.Replicas[1].LastCommitted.Value);
-        byte[] damaged = saved.ToArray();
-        damaged[100] ^= 1;
-        Assert.NotNull(second.Replicas[2].RestoreLog(damaged));
-        Assert.Equal(0, second.Replicas[2].LastExecuted.Value);
-    }
-
-    [Fact]
     public void A_replica_left_behind_fetches_only_the_pages_that_differ()
     {
         using InMemoryCluster cluster = new InMemoryCluster(c => c with { CheckpointPeriod = 4, LogSize = 8 }).Start();

@@ -1,0 +1,263 @@
+using System.Buffers.Binary;
+using System.Numerics;
+using Microsoft.Win32.SafeHandles;
+
+namespace BfsCore.Hosting.Storage;
+
+/// <summary>
+/// The vote log in two files that take turns, one generation in each, written through shared mappings: what was appended is
+/// the system's, and outlives the process without a system call per record. <see cref="Sync"/> brings it to the disk.
+///
+/// A file has a page of header, "BFSVOTES" and the generation u64, and records, each at a multiple of 8 bytes: length u32,
+/// CRC-32C u32, content. A checksum begins with the one before it, the first with the generation, so that nothing older that
+/// lies behind the last record can look like the next one; a record whose checksum is wrong is the end. Linux only.
+/// </summary>
+public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
+{
+    private const int HeaderBytes = 4096;
+    private const int RecordHeaderBytes = 8;
+    private const long MappedBytes = 2L << 30;
+    private const long StepBytes = 4L << 20;
+
+    /// <summary>What a file keeps on disk when it is used again.</summary>
+    private const long KeptBytes = 32L << 20;
+
+    private const ulong Magic = 0x5345544F56534642;
+
+    private sealed class Part(SafeFileHandle file, byte* memory, long length)
+    {
+        public SafeFileHandle File { get; } = file;
+        public byte* Memory { get; } = memory;
+
+        /// <summary>Bytes that the file has on disk and that may be touched.</summary>
+        public long Length { get; set; } = length;
+
+        /// <summary>Where the next record goes.</summary>
+        public long End { get; set; } = HeaderBytes;
+        /// <summary>The checksum of the last record, which the next one's begins with.</summary>
+        public uint Chain { get; set; }
+        public ulong Generation { get; set; }
+    }
+
+    private readonly string _directory;
+    private readonly Part[] _parts = new Part[2];
+    private int _current;
+    private int _before;
+    private int _reserved;
+
+    private VoteLogFile(string directory) => _directory = directory;
+
+    public long Bytes => _parts[_current].End - HeaderBytes;
+
+    /// <summary>No generation was found: the log is new, or it was lost.</summary>
+    public bool IsEmpty { get; private set; }
+
+    /// <summary>Opens the files in a directory, or makes them.</summary>
+    /// <exception cref="StateFileException">They cannot be opened, made or mapped.</exception>
+    public static VoteLogFile Open(string directory)
+    {
+        var log = new VoteLogFile(directory);
+        try
+        {
+            for (int i = 0; i < 2; i++)
+            {
+                log._parts[i] = OpenPart(Path.Combine(directory, $"votes.{i}"));
+            }
+            log.FindEnd();
+            return log;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            log.Dispose();
+            throw new StateFileException($"cannot open the vote log in {directory}: {e.Message}", e);
+        }
+    }
+
+    private static Part OpenPart(string path)
+    {
+        SafeFileHandle file = File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite);
+        if (!OperatingSystem.IsWindows())
+        {
+            File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        }
+        void* memory = LibC.Map(null, (nuint)MappedBytes, LibC.ProtRead | LibC.ProtWrite, LibC.MapShared, file, 0);
+        if (memory == LibC.MapFailed)
+        {
+            IOException error = LibC.Error($"cannot map {path}");
+            file.Dispose();
+            throw error;
+        }
+        var part = new Part(file, (byte*)memory, RandomAccess.GetLength(file));
+        // A page beyond the end must not be touched, and one that a file of odd length ends in is only partly on disk.
+        Grow(part, Math.Max(StepBytes, part.Length));
+        return part;
+    }
+
+    private void FindEnd()
+    {
+        foreach (Part part in _parts)
+        {
+            var header = new ReadOnlySpan<byte>(part.Memory, 16);
+            part.Generation = BinaryPrimitives.ReadUInt64LittleEndian(header) == Magic
+                ? BinaryPrimitives.ReadUInt64LittleEndian(header[8..]) : 0;
+        }
+        _current = _parts[1].Generation > _parts[0].Generation ? 1 : 0;
+        Part current = _parts[_current];
+        IsEmpty = current.Generation == 0;
+        current.Chain = First(current.Generation);
+        while (!IsEmpty && RecordAt(current, current.End, current.Chain, out uint crc) is { Length: > 0 } record)
+        {
+            current.End = Next(current.End, record.Length);
+            current.Chain = crc;
+        }
+        _before = _current;
+        if (IsEmpty)
+        {
+            current.Generation = 1;
+            current.Chain = First(1);
+            WriteHeader(current);
+        }
+    }
+
+    public Span<byte> Reserve(int bytes)
+    {
+        Part part = _parts[_current];
+        long end = Next(part.End, bytes);
+        if (end + RecordHeaderBytes > part.Length)
+        {
+            Grow(part, Math.Max(end + RecordHeaderBytes, part.Length + StepBytes));
+        }
+        _reserved = bytes;
+        return new Span<byte>(part.Memory + part.End + RecordHeaderBytes, bytes);
+    }
+
+    public void Append()
+    {
+        Part part = _parts[_current];
+        uint length = (uint)_reserved;
+        uint crc = part.Chain = Checksum(part.Chain, new ReadOnlySpan<byte>(part.Memory + part.End + RecordHeaderBytes, _reserved));
+        // The record counts from this store on; stores become visible in order.
+        Volatile.Write(ref *(ulong*)(part.Memory + part.End), length | ((ulong)crc << 32));
+        part.End = Next(part.End, _reserved);
+    }
+
+    public void Begin()
+    {
+        _before = _current;
+        Part old = _parts[_current];
+        _current = 1 - _current;
+        Part part = _parts[_current];
+        // While it is written it is no generation at all.
+        new Span<byte>(part.Memory, 16).Clear();
+        part.Generation = old.Generation + 1;
+        part.End = HeaderBytes;
+        part.Chain = First(part.Generation);
+        if (part.Length > KeptBytes)
+        {
+            RandomAccess.SetLength(part.File, KeptBytes);
+            part.Length = KeptBytes;
+        }
+    }
+
+    public void Switch()
+    {
+        WriteHeader(_parts[_current]);
+        _before = _current;
+    }
+
+    public void Abandon() => _current = _before;
+
+    /// <summary>Brings everything to the disk; needed only before the machine may lose power.</summary>
+    /// <exception cref="StateFileException">The disk refuses.</exception>
+    public void Sync()
+    {
+        const int MsSync = 4;
+        Part part = _parts[_current];
+        if (LibC.SyncMapping(part.Memory, (nuint)Math.Min(part.Length, part.End + RecordHeaderBytes), MsSync) != 0)
+        {
+            throw new StateFileException(LibC.Error($"cannot sync the vote log in {_directory}").Message);
+        }
+    }
+
+    public void Read(LogRecordHandler handler)
+    {
+        Part part = _parts[_current];
+        uint chain = First(part.Generation);
+        for (long at = HeaderBytes; at < part.End;)
+        {
+            ReadOnlySpan<byte> record = RecordAt(part, at, chain, out chain);
+            handler(record);
+            at = Next(at, record.Length);
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (Part? part in _parts)
+        {
+            if (part is not null)
+            {
+                _ = LibC.Unmap(part.Memory, (nuint)MappedBytes);
+                part.File.Dispose();
+            }
+        }
+    }
+
+    private static long Next(long at, int bytes) => at + RecordHeaderBytes + ((bytes + 7L) & ~7L);
+
+    private static void WriteHeader(Part part)
+    {
+        *(ulong*)(part.Memory + 8) = part.Generation;
+        Volatile.Write(ref *(ulong*)part.Memory, Magic);
+    }
+
+    /// <summary>The record at a place, or nothing when what is there does not follow the one before.</summary>
+    private static ReadOnlySpan<byte> RecordAt(Part part, long at, uint chain, out uint crc)
+    {
+        crc = 0;
+        if (at + RecordHeaderBytes > part.Length)
+        {
+            return default;
+        }
+        ulong header = *(ulong*)(part.Memory + at);
+        uint length = (uint)header;
+        if (length == 0 || length > part.Length - at - RecordHeaderBytes)
+        {
+            return default;
+        }
+        var content = new ReadOnlySpan<byte>(part.Memory + at + RecordHeaderBytes, (int)length);
+        crc = Checksum(chain, content);
+        return crc == (uint)(header >> 32) ? content : default;
+    }
+
+    private static uint First(ulong generation) => BitOperations.Crc32C(uint.MaxValue, generation);
+
+    private static uint Checksum(uint chain, ReadOnlySpan<byte> content)
+    {
+        uint crc = BitOperations.Crc32C(chain, (uint)content.Length);
+        for (; content.Length >= 8; content = content[8..])
+        {
+            crc = BitOperations.Crc32C(crc, BinaryPrimitives.ReadUInt64LittleEndian(content));
+        }
+        foreach (byte b in content)
+        {
+            crc = BitOperations.Crc32C(crc, b);
+        }
+        return crc;
+    }
+
+    /// <summary>Allocates, so that a full disk is an error here and not a signal when the memory is touched.</summary>
+    private static void Grow(Part part, long bytes)
+    {
+        long length = (bytes + StepBytes - 1) / StepBytes * StepBytes;
+        if (length > MappedBytes)
+        {
+            throw new StateFileException($"the vote log has reached {MappedBytes >> 20} MiB: no checkpoint became stable for too long");
+        }
+        if (LibC.Allocate(part.File, 0, 0, length) != 0)
+        {
+            throw new StateFileException(LibC.Error("cannot extend the vote log").Message + ": make room on the disk");
+        }
+        part.Length = length;
+    }
+}

@@ -1,0 +1,208 @@
+using BfsCore.Messages;
+
+namespace BfsCore.Replication;
+
+/// <summary>
+/// Taking up the vote log at a start. What it says committed is executed again from the saved image on, which ends in the same
+/// state because execution is deterministic; what it says of votes holds as if the process had never ended.
+/// </summary>
+public sealed partial class Replica
+{
+    /// <summary>
+    /// The last stable checkpoint that the log speaks of. When the state lies below it, votes up to it are forgotten,
+    /// so that this replica takes no part there and names it as its h (§3.2.4) until a transfer brings the state.
+    /// </summary>
+    private SeqNum _floor;
+
+    /// <summary>h of §2.3.4: nothing at or below it is voted for.</summary>
+    private SeqNum LowWaterMark => Last(_stable, _floor);
+
+    /// <summary>What is being read from the log.</summary>
+    private sealed class Restored
+    {
+        public SortedDictionary<long, Digest> Committed { get; } = [];
+        public SortedDictionary<long, (Digest Digest, bool Prepared)> Entries { get; } = [];
+    }
+
+    /// <summary>Takes up the log, before <see cref="Start"/>. The state is the image of a checkpoint, or blank.</summary>
+    /// <returns>What is wrong with the log, or null. Records that make no sense are passed over and counted.</returns>
+    public string? RestoreLog()
+    {
+        var restored = new Restored();
+        int bad = 0, records = 0;
+        _restoring = true;
+        _votes.Read(record =>
+        {
+            records++;
+            bad += VoteRecord.TryParse(record, out VoteRecord parsed) && Take(parsed, restored) ? 0 : 1;
+        });
+        RestoreEntries(restored);
+        _lastIssued = Last(_lastIssued, Last(_lastExecuted, LowWaterMark));
+        ExecuteReady();
+        _restoring = false;
+        return bad > 0 ? $"{bad} of {records} records of the vote log make no sense" : null;
+    }
+
+    private bool Take(in VoteRecord record, Restored restored)
+    {
+        long seq = record.Seq.Value;
+        switch (record.Kind)
+        {
+            case VoteRecordKind.Base:
+                _view = record.View;
+                _floor = Last(_floor, record.Seq);
+                return true;
+            case VoteRecordKind.PrePrepared:
+                restored.Entries[seq] = (record.Digest, false);
+                return record.Digest.IsZero || _oldBatches.TryKeep(record.Seq, record.Digest, record.Parts);
+            case VoteRecordKind.OldBatch:
+                return _oldBatches.TryKeep(record.Seq, record.Digest, record.Parts);
+            case VoteRecordKind.Prepared:
+                restored.Entries[seq] = (record.Digest, true);
+                return true;
+            case VoteRecordKind.Committed:
+                restored.Committed[seq] = record.Digest;
+                ExecuteRestored(restored);
+                return true;
+            case VoteRecordKind.Stable:
+                TakeStable(record.Seq, record.Digest, restored);
+                return true;
+            case VoteRecordKind.Left:
+                return TakeLeft(record, restored);
+            default:
+                return TakeEntered(record);
+        }
+    }
+
+    private void ExecuteRestored(Restored restored)
+    {
+        while (restored.Committed.TryGetValue(_lastExecuted.Value + 1, out Digest digest)
+            && _oldBatches.Has(_lastExecuted.Next, digest))
+        {
+            SeqNum seq = _lastExecuted.Next;
+            restored.Committed.Remove(seq.Value);
+            LogEntry entry = _log.GetOrAdd(seq, _view);
+            RestoreBatch(entry, digest);
+            entry.PrePrepared = entry.Prepared = entry.Committed = true;
+            Execute(entry);
+            OnBatchCommitted(entry);
+        }
+    }
+
+    private void RestoreBatch(LogEntry entry, in Digest digest)
+    {
+        if (entry.HasPrePrepare && entry.Digest == digest)
+        {
+            return;
+        }
+        entry.DropPrePrepare(_pool);
+        if (digest.IsZero)
+        {
+            entry.SetPrePrepare(0, default, 0);
+        }
+        else
+        {
+            TakeOver(entry, _oldBatches.Find(entry.Seq, digest)!);
+        }
+    }
+
+    private void TakeStable(SeqNum seq, in Digest digest, Restored restored)
+    {
+        _floor = Last(_floor, seq);
+        DropThrough(restored.Committed, seq.Value);
+        DropThrough(restored.Entries, seq.Value);
+        _oldBatches.DiscardThrough(seq);
+        if (seq > _stable && seq <= _lastCommitted && _pages.HasCheckpoint(seq))
+        {
+            if (_pages.CheckpointDigest(seq) == digest)
+            {
+                MakeStable(seq);
+            }
+            else
+            {
+                Diverged = true;
+            }
+        }
+    }
+
+    private static void DropThrough<T>(SortedDictionary<long, T> entries, long through)
+    {
+        while (entries.Count > 0 && entries.First().Key <= through)
+        {
+            entries.Remove(entries.First().Key);
+        }
+    }
+
+    private bool TakeLeft(in VoteRecord record, Restored restored)
+    {
+        ReadOnlySpan<byte> parts = record.Parts;
+        if (!BatchMessage.TryTake(ref parts, out ReadOnlySpan<byte> message)
+            || !ViewChange.TryParse(message, _config, out ViewChange own) || own.Replica != Id || own.View != record.View)
+        {
+            return false;
+        }
+        _view = record.View;
+        _viewActive = false;
+        _newView = null;
+        restored.Entries.Clear();
+        Leaving leaving = _leaving[Id.Value];
+        leaving.Message = message.ToArray();
+        (leaving.View, leaving.Identity, leaving.Authentic, leaving.Facts) = (own.View, own.Identity, true, ViewChangeFacts.From(own));
+        _sets.Replace(leaving.Facts);
+        return true;
+    }
+
+    private bool TakeEntered(in VoteRecord record)
+    {
+        ReadOnlySpan<byte> parts = record.Parts;
+        if (record.View != _view || !BatchMessage.TryTake(ref parts, out ReadOnlySpan<byte> message)
+            || !NewView.TryParse(message, _config, out NewView newView))
+        {
+            return false;
+        }
+        _newView = message.ToArray();
+        _newViewLast = newView.Checkpoint + newView.BatchCount;
+        _viewActive = true;
+        while (BatchMessage.TryTake(ref parts, out ReadOnlySpan<byte> other) && ViewChange.TryParse(other, _config, out ViewChange viewChange))
+        {
+            Leaving leaving = _leaving[viewChange.Replica.Value];
+            leaving.Message = other.ToArray();
+            (leaving.View, leaving.Identity, leaving.Authentic) = (viewChange.View, viewChange.Identity, true);
+            leaving.Facts = ViewChangeFacts.From(viewChange);
+        }
+        return true;
+    }
+
+    /// <summary>The batches of the present view, with this replica's own votes.</summary>
+    private void RestoreEntries(Restored restored)
+    {
+        if (!_viewActive)
+        {
+            return;
+        }
+        foreach ((long number, (Digest digest, bool prepared)) in restored.Entries)
+        {
+            var seq = new SeqNum(number);
+            if (seq <= LowWaterMark || seq > HighWaterMark || !_oldBatches.Has(seq, digest))
+            {
+                continue;
+            }
+            LogEntry entry = _log.GetOrAdd(seq, _view);
+            RestoreBatch(entry, digest);
+            entry.PrePrepared = true;
+            entry.Prepared |= prepared;
+            if (!IsPrimary)
+            {
+                entry.Prepares.Add(Id, digest);
+            }
+            if (entry.Prepared)
+            {
+                entry.Commits.Add(Id, digest);
+            }
+            _lastIssued = Last(_lastIssued, seq);
+        }
+        _oldBatches.KeepOnly(_sets);
+    }
+
+    private static SeqNum Last(SeqNum a, SeqNum b) => a > b ? a : b;
+}
