@@ -65,6 +65,7 @@ internal sealed class BenchCluster : IDisposable
         using var loop = new EventLoop();
         using UdpTransport transport = UdpTransport.ForReplica(config, self);
         using var pages = new PagedState(Replica.StateBytes(config));
+        System.IO.Directory.CreateDirectory(directory.Replica(self));
         using VoteLogFile votes = VoteLogFile.Open(directory.Replica(self));
         using FileSigner signer = FileSigner.ForReplica(directory, config, self);
         IServerEngine engine = config.Mode == ClusterMode.NoRep
