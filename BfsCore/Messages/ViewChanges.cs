@@ -103,7 +103,7 @@ public readonly ref struct ViewChange
         for (int i = 0; i < PreparedCount; i++)
         {
             ViewChangeEntry p = Prepared(i);
-            if (p.Seq <= last || p.Seq > high || p.View >= View)
+            if (p.Seq <= last || p.Seq > high || p.View.Value < 0 || p.View >= View)
             {
                 return false;
             }
@@ -115,7 +115,7 @@ public readonly ref struct ViewChange
         {
             ViewChangeEntry q = PrePrepared(i);
             same = q.Seq == last ? same + 1 : 1;
-            if (q.Seq < last || q.Seq <= h || q.Seq > high || q.View >= View || same > config.F + 2)
+            if (q.Seq < last || q.Seq <= h || q.Seq > high || q.View.Value < 0 || q.View >= View || same > config.F + 2)
             {
                 return false;
             }

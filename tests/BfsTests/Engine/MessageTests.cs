@@ -1,6 +1,8 @@
 using System.Security.Cryptography;
 using BfsCore;
 using BfsCore.Messages;
+using BfsCore.Replication;
+using BfsCore.State;
 
 namespace BfsTests.Engine;
 
@@ -41,6 +43,64 @@ public sealed class MessageTests
         return buffer[..builder.Finish(new View(1), new SeqNum(128), new SeqNum(130), new ReplicaId(3))];
     }
 
+    private static readonly ClusterConfig Config = new()
+    {
+        Replicas = [.. Enumerable.Range(0, N).Select(i => new ReplicaInfo(new ReplicaId(i), "127.0.0.1", 7000 + i, default))],
+        Clients = [],
+    };
+
+    private static ViewChangeEntry Entry(long seq, Digest digest, long view) => new(new SeqNum(seq), digest, new View(view));
+
+    private static byte[] NewViewChange(ViewChangeEntry[]? c = null, ViewChangeEntry[]? p = null, ViewChangeEntry[]? q = null,
+        long view = 3, long h = 128)
+    {
+        c ??= [Entry(128, D, 0), Entry(256, D, 0)];
+        p ??= [Entry(129, D, 2), Entry(384, D, 0)];
+        q ??= [Entry(129, D, 2), Entry(130, D, 0), Entry(130, default, 1), Entry(384, D, 2)];
+        byte[] buffer = new byte[ViewChange.SizeFor(c.Length + p.Length + q.Length, N)];
+        Assert.Equal(buffer.Length, ViewChange.Write(buffer, N, new View(view), new SeqNum(h), new ReplicaId(2), c, p, q));
+        return buffer;
+    }
+
+    private static byte[] NewNewView(ViewChangeEntry[]? views = null, int batches = 2)
+    {
+        views ??= [Entry(0, D, 0), Entry(2, D, 0), Entry(3, D, 0)];
+        ViewChangeEntry[] x = [.. Enumerable.Range(0, batches).Select(i => Entry(129 + i, i % 2 == 0 ? D : default, 0))];
+        byte[] buffer = new byte[NewView.HeaderBytes + ((views.Length + x.Length) * ViewChange.EntryBytes) + (N * MessageHeader.TagBytes)];
+        Assert.Equal(buffer.Length, NewView.Write(buffer, N, new View(3), new SeqNum(128), D, new ReplicaId(3), views, x));
+        return buffer;
+    }
+
+    private static byte[] NewBatch()
+    {
+        byte[] buffer = new byte[2000];
+        return buffer[..BatchMessage.Write(buffer, new SeqNum(9), NewPrePrepare(), [NewRequest()])];
+    }
+
+    private static byte[] NewMetaData()
+    {
+        byte[] buffer = new byte[MetaData.TotalBytes];
+        MetaData.WriteHeader(buffer, new SeqNum(256), 1, 7, new ReplicaId(1));
+        buffer.AsSpan(MetaData.HeaderBytes).Fill(0x5a);
+        return buffer;
+    }
+
+    private static byte[] NewData()
+    {
+        byte[] buffer = new byte[Data.HeaderBytes + (2 * PagedState.PageBytes)];
+        Data.WriteHeader(buffer, new SeqNum(256), 11, (1UL << 63) | 4);
+        buffer.AsSpan(Data.HeaderBytes).Fill(0xa5);
+        return buffer;
+    }
+
+    private static byte[] NewVoteRecord()
+    {
+        byte[] buffer = new byte[VoteRecord.HeaderBytes + 4 + 8];
+        VoteRecord.Write(buffer, VoteRecordKind.OldBatch, new SeqNum(5), new View(2), D);
+        BatchMessage.Append(buffer, VoteRecord.HeaderBytes, "contents"u8);
+        return buffer;
+    }
+
     private static byte[] Written(int size, Func<byte[], int> write)
     {
         byte[] buffer = new byte[size];
@@ -62,6 +122,17 @@ public sealed class MessageTests
         { "status", NewStatus(), "6d63a56d0f5824ec" },
         { "new-key", Written(NewKey.SizeFor(N), b => NewKey.WriteHeader(b, N, 1024, 12, 11, new byte[65])), "2fb18f0195ad2e43" },
         { "key-request", Written(KeyRequest.SizeBytes, b => KeyRequest.Write(b, 2, 99)), "c4b088a47f22be3a" },
+        { "view-change", NewViewChange(), "4c9f22dbedf676ec" },
+        { "view-change-ack", Written(ViewChangeAck.SizeFor(N), b => ViewChangeAck.Write(b, N, new View(3), new ReplicaId(1),
+            new ReplicaId(2), D)), "814185b9777bbad8" },
+        { "new-view", NewNewView(), "93a13e6a55589eef" },
+        { "status-pending", Written(StatusPending.SizeFor(1, N), b => StatusPending.Write(b, N, new View(3), new SeqNum(128),
+            new ReplicaId(1), true, 0b1011, [(new SeqNum(129), D)])), "0dc56d19f1eea395" },
+        { "batch", NewBatch(), "994cd955c3892c14" },
+        { "fetch", Written(Fetch.TotalBytes, b => Fetch.Write(b, new SeqNum(256), 2, 77, 0x8000000000000001, new ReplicaId(3))), "2fc988ce3fcd0011" },
+        { "meta-data", NewMetaData(), "4cb613112a817fbd" },
+        { "data", NewData(), "0f3dd18169c39027" },
+        { "vote record", NewVoteRecord(), "1b008acdc946ed47" },
     };
 
     [Theory]
@@ -125,54 +196,252 @@ public sealed class MessageTests
     }
 
     [Fact]
+    public void A_view_change_reads_back_as_written()
+    {
+        Assert.True(ViewChange.TryParse(NewViewChange(), Config, out ViewChange message));
+        Assert.Equal((3, 128, 2), (message.View.Value, message.StableCheckpoint.Value, message.Replica.Value));
+        ViewChangeFacts facts = ViewChangeFacts.From(message);
+        Assert.Equal([Entry(128, D, 0), Entry(256, D, 0)], facts.Checkpoints);
+        Assert.Equal([Entry(129, D, 2), Entry(384, D, 0)], facts.Prepared);
+        Assert.Equal([Entry(129, D, 2), Entry(130, D, 0), Entry(130, default, 1), Entry(384, D, 2)], facts.PrePrepared);
+        Assert.Equal(8 * N, message.Authenticator(N).Length);
+    }
+
+    [Fact]
+    public void The_identity_of_a_view_change_covers_everything_but_the_authenticator()
+    {
+        byte[] message = NewViewChange();
+        Assert.True(ViewChange.TryParse(message, Config, out ViewChange original));
+        Digest identity = original.Identity;
+        for (int at = MessageHeader.SizeBytes; at < message.Length - (8 * N); at++)
+        {
+            byte[] other = (byte[])message.Clone();
+            other[at] ^= 1;
+            Assert.False(ViewChange.TryParse(other, Config, out ViewChange changed) && changed.Identity == identity, $"byte {at}");
+        }
+    }
+
+    /// <summary>What correct replicas never send is refused, whoever sends it (pitfall 25; bounds of §3.2.4).</summary>
+    public static TheoryData<string, byte[]> SenselessViewChanges()
+    {
+        ViewChangeEntry[] one = [Entry(129, D, 2)];
+        return new()
+        {
+            { "C below h", NewViewChange(c: [Entry(127, D, 0)]) },
+            { "C twice for a number", NewViewChange(c: [Entry(128, D, 0), Entry(128, default, 0)]) },
+            { "C out of order", NewViewChange(c: [Entry(256, D, 0), Entry(128, D, 0)]) },
+            { "C above H", NewViewChange(c: [Entry(385, D, 0)]) },
+            { "P at h", NewViewChange(p: [Entry(128, D, 2)]) },
+            { "P above H", NewViewChange(p: [Entry(385, D, 2)]) },
+            { "P twice for a number", NewViewChange(p: [Entry(129, D, 1), Entry(129, default, 2)]) },
+            { "P out of order", NewViewChange(p: [Entry(130, D, 1), Entry(129, D, 2)]) },
+            { "P of the new view", NewViewChange(p: [Entry(129, D, 3)]) },
+            { "P of a negative view", NewViewChange(p: [Entry(129, D, -1)]) },
+            { "P of a negative number", NewViewChange(p: [Entry(long.MinValue, D, 1)]) },
+            { "P at the end of numbers", NewViewChange(p: [Entry(long.MaxValue, D, 1)]) },
+            { "Q at h", NewViewChange(q: [Entry(128, D, 2)]) },
+            { "Q above H", NewViewChange(q: [Entry(385, D, 2)]) },
+            { "Q out of order", NewViewChange(q: [Entry(130, D, 1), Entry(129, D, 2)]) },
+            { "Q of the new view", NewViewChange(q: [Entry(129, D, 3)]) },
+            { "Q of a negative view", NewViewChange(q: [Entry(129, D, long.MinValue)]) },
+            { "Q with more than f+2 for a number", NewViewChange(q: [Entry(129, D, 0), Entry(129, default, 1), Entry(129, Other(1), 2), Entry(129, Other(2), 0)]) },
+            { "h at the end of numbers", NewViewChange(h: long.MaxValue, c: [], p: [], q: [Entry(long.MinValue, D, 0)]) },
+            { "h below zero", NewViewChange(h: -1, c: [], p: one, q: one) },
+            { "view 0", NewViewChange(view: 0, p: [], q: []) },
+            { "view below zero", NewViewChange(view: long.MinValue, p: [], q: []) },
+        };
+    }
+
+    private static Digest Other(byte seed) => Digest.Read(SHA256.HashData([seed]));
+
+    [Theory]
+    [MemberData(nameof(SenselessViewChanges))]
+    public void Senseless_sets_are_refused(string name, byte[] message)
+    {
+        Assert.False(ViewChange.TryParse(message, Config, out _), name);
+    }
+
+    [Fact]
+    public void A_new_view_names_a_replica_once_and_no_more_batches_than_the_log_holds()
+    {
+        Assert.True(NewView.TryParse(NewNewView(), Config, out _));
+        Assert.True(NewView.TryParse(NewNewView(batches: Config.LogSize), Config, out _));
+        Assert.False(NewView.TryParse(NewNewView(batches: Config.LogSize + 1), Config, out _));
+        Assert.False(NewView.TryParse(NewNewView([Entry(0, D, 0), Entry(0, D, 0), Entry(1, D, 0)]), Config, out _));
+        Assert.False(NewView.TryParse(NewNewView([Entry(0, D, 0), Entry(1, D, 0), Entry(N, D, 0)]), Config, out _));
+        Assert.False(NewView.TryParse(NewNewView([Entry(0, D, 0), Entry(1, D, 0), Entry(-1, D, 0)]), Config, out _));
+        Assert.False(NewView.TryParse(NewNewView([Entry(0, D, 0), Entry(1, D, 0), Entry(64, D, 0)]), Config, out _));
+    }
+
+    [Fact]
     public void Parsers_take_any_bytes()
     {
         byte[][] samples = [.. Golden().Select(row => (byte[])row[1])];
         var entropy = new TestEntropy(5);
         byte[] random = new byte[8];
-        for (int i = 0; i < 200_000; i++)
+        int parsed = 0;
+        for (int i = 0; i < 400_000; i++)
         {
             byte[] message = (byte[])samples[i % samples.Length].Clone();
             entropy.Fill(random);
             for (int j = 0; j < 1 + (random[0] % 4); j++)
             {
-                message[BitConverter.ToUInt16(random, 1 + j) % Math.Min(message.Length, 120)] = random[7 - j];
+                message[BitConverter.ToUInt16(random, 1 + j) % Math.Min(message.Length, 240)] = random[7 - j];
             }
             int cut = random[1] < 16 ? random[2] % message.Length : message.Length;
-            ParseEverything(message.AsSpan(0, cut));
+            if (random[3] < 128 && cut == message.Length)
+            {
+                SealPayload(message);
+            }
+            parsed += ParseEverything(message.AsSpan(0, cut)) ? 1 : 0;
+        }
+        Assert.InRange(parsed, 40_000, 360_000);
+    }
+
+    /// <summary>Makes the payload's digest right again, as one who changes a message on purpose would.</summary>
+    private static void SealPayload(byte[] message)
+    {
+        (int header, int digest) = (MessageTag)message[0] switch
+        {
+            MessageTag.ViewChange => (ViewChange.HeaderBytes, 32),
+            MessageTag.NewView => (NewView.HeaderBytes, 64),
+            MessageTag.StatusPending => (StatusPending.HeaderBytes, 40),
+            _ => (0, 0),
+        };
+        if (header > 0 && message.Length >= header + (8 * N))
+        {
+            SHA256.HashData(message.AsSpan(header, message.Length - header - (8 * N)), message.AsSpan(digest));
         }
     }
 
-    /// <summary>Touches every field of whatever parses.</summary>
-    private static void ParseEverything(ReadOnlySpan<byte> message)
+    /// <summary>Touches every field of whatever parses; whether anything did.</summary>
+    private static bool ParseEverything(ReadOnlySpan<byte> message) =>
+        ParseRequests(message) | ParseVotes(message) | ParseViewChanges(message) | ParseState(message);
+
+    private static bool ParseRequests(ReadOnlySpan<byte> message)
     {
+        bool any = false;
         if (Request.TryParse(message, N, out Request request))
         {
+            any = true;
             Assert.True(request.Operation.Length + request.Authenticator.Length < message.Length);
         }
         if (Reply.TryParse(message, out Reply reply))
         {
+            any = true;
             Assert.True(reply.Result.Length <= message.Length && reply.Mac.Length == 8);
         }
         if (PrePrepare.TryParse(message, N, out PrePrepare prePrepare))
         {
+            any = true;
             PrePrepare.EntryReader reader = prePrepare.Entries(N);
             while (reader.Next())
             {
                 Assert.True(reader.InlineOffset + reader.InlineBytes <= prePrepare.Payload.Length);
             }
         }
+        return any;
+    }
+
+    private static bool ParseVotes(ReadOnlySpan<byte> message)
+    {
+        bool any = false;
         foreach (MessageTag tag in new[] { MessageTag.Prepare, MessageTag.Commit })
         {
-            Assert.True(!Vote.TryParse(message, tag, N, out Vote vote) || vote.Authenticator.Length == 8 * N);
+            if (Vote.TryParse(message, tag, N, out Vote vote))
+            {
+                any = true;
+                Assert.Equal(8 * N, vote.Authenticator.Length);
+            }
         }
-        Assert.True(!Checkpoint.TryParse(message, N, out Checkpoint checkpoint) || checkpoint.Authenticator.Length == 8 * N);
+        if (Checkpoint.TryParse(message, N, out Checkpoint checkpoint))
+        {
+            any = true;
+            Assert.Equal(8 * N, checkpoint.Authenticator.Length);
+        }
         if (StatusActive.TryParse(message, 256, N, out StatusActive status))
         {
+            any = true;
             _ = status.Prepared(255) | status.Committed(255);
             Assert.Equal(8 * N, status.Authenticator.Length);
         }
-        Assert.True(!NewKey.TryParse(message, N, out NewKey newKey) || newKey.WrappedKey(new ReplicaId(3)).Length == 32);
-        Assert.True(!KeyRequest.TryParse(message, out KeyRequest keyRequest) || keyRequest.Principal >= 0);
+        if (NewKey.TryParse(message, N, out NewKey newKey))
+        {
+            any = true;
+            Assert.Equal(32, newKey.WrappedKey(new ReplicaId(3)).Length);
+        }
+        return any | (KeyRequest.TryParse(message, out KeyRequest keyRequest) && keyRequest.Principal >= 0);
+    }
+
+    private static bool ParseViewChanges(ReadOnlySpan<byte> message)
+    {
+        bool any = false;
+        if (ViewChange.TryParse(message, Config, out ViewChange viewChange))
+        {
+            any = true;
+            ViewChangeFacts facts = ViewChangeFacts.From(viewChange);
+            Assert.All(facts.Prepared.Concat(facts.PrePrepared), e => Assert.InRange(e.Seq - facts.StableCheckpoint, 1, Config.LogSize));
+            long view = viewChange.View.Value;
+            Assert.All(facts.Prepared.Concat(facts.PrePrepared), e => Assert.InRange(e.View.Value, 0, view - 1));
+            Assert.All(facts.Checkpoints, e => Assert.InRange(e.Seq - facts.StableCheckpoint, 0, Config.LogSize));
+        }
+        if (ViewChangeAck.TryParse(message, N, out ViewChangeAck ack))
+        {
+            any = true;
+            Assert.True(ack.Replica.Value < N && ack.Subject.Value < N && ack.Authenticator.Length == 8 * N);
+        }
+        if (NewView.TryParse(message, Config, out NewView newView))
+        {
+            any = true;
+            for (int i = 0; i < newView.ViewChangeCount; i++)
+            {
+                Assert.InRange(newView.ViewChangeAt(i).Replica.Value, 0, N - 1);
+            }
+            for (int i = 0; i < newView.BatchCount; i++)
+            {
+                _ = newView.BatchAt(i);
+            }
+        }
+        if (StatusPending.TryParse(message, N, out StatusPending status))
+        {
+            any = true;
+            for (int i = 0; i < status.WantedCount; i++)
+            {
+                _ = status.Wanted(i);
+            }
+            Assert.Equal(8 * N, status.Authenticator.Length);
+        }
+        return any;
+    }
+
+    private static bool ParseState(ReadOnlySpan<byte> message)
+    {
+        bool any = Fetch.TryParse(message, N, out Fetch fetch) && fetch.Mac.Length == 8;
+        any |= MetaData.TryParse(message, N, out MetaData metaData) && metaData.Children.Length == MetaData.ChildrenBytes;
+        if (Data.TryParse(message, out Data data))
+        {
+            any = true;
+            Assert.Equal(PagedState.PageBytes, data.Page(System.Numerics.BitOperations.PopCount(data.Mask) - 1).Length);
+        }
+        if (BatchMessage.TryParse(message, out _, out ReadOnlySpan<byte> parts))
+        {
+            any = true;
+            TakeAll(parts, message.Length);
+        }
+        if (VoteRecord.TryParse(message, out VoteRecord record))
+        {
+            any = true;
+            _ = (record.Seq, record.View, record.Digest);
+            TakeAll(record.Parts, message.Length);
+        }
+        return any;
+    }
+
+    private static void TakeAll(ReadOnlySpan<byte> parts, int longest)
+    {
+        while (BatchMessage.TryTake(ref parts, out ReadOnlySpan<byte> part))
+        {
+            Assert.InRange(part.Length, 0, longest);
+        }
     }
 }
