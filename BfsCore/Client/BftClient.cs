@@ -41,6 +41,7 @@ public sealed class BftClient
     private readonly ReplierChoice _repliers;
     private ulong _session;
     private Instant _now;
+    private bool _mustSign;
 
     public BftClient(ClientId id, ClusterConfig config, INetwork network, IEntropy entropy, IKeyExchange exchange,
         IClientHandler handler)
@@ -78,6 +79,9 @@ public sealed class BftClient
 
     /// <summary>Read-only operations that had to be ordered after all (§5.1.3).</summary>
     public long ReadOnlyRetries { get; private set; }
+
+    /// <summary>Signatures made for requests (§3.2.2): none while messages arrive whole and in time.</summary>
+    public long Signatures { get; private set; }
 
     /// <summary>When <see cref="Tick"/> is wanted at the latest, on the monotonic clock.</summary>
     public long NextDeadlineMicros
@@ -140,23 +144,35 @@ public sealed class BftClient
         slot.ResetReplies();
         ushort replier = _repliers.Next();
         slot.Replier = replier;
-        Span<byte> buffer = slot.RequestBuffer(Request.SizeFor(operation.Length, _n));
+        slot.OperationBytes = operation.Length;
+        slot.Signed = false;
+        Span<byte> buffer = slot.RequestBuffer(Request.SizeFor(operation.Length, _n) + Request.SignatureBytes);
         slot.RequestBytes = Request.Write(buffer, _n, Id, index, slot.ReadOnly, _session, slot.Timestamp, replier,
             RequestFlags.None, operation, withDigest: !_unreplicated);
-        Authenticate(slot);
+        Authenticate(slot, sign: _mustSign && !slot.ReadOnly);
     }
 
-    private void Authenticate(ClientSlot slot)
+    private void Authenticate(ClientSlot slot, bool sign)
     {
         if (_unreplicated)
         {
             return;
         }
+        if (sign && !slot.Signed)
+        {
+            slot.RequestBytes = Request.MarkSigned(slot.Buffer, slot.RequestBytes);
+            slot.Signed = true;
+        }
         Span<byte> message = slot.Message;
-        int start = message.Length - (_n * MessageHeader.TagBytes);
+        int start = Request.HeaderBytes + slot.OperationBytes;
         for (int i = 0; i < _n; i++)
         {
             _toReplica[i]!.Sign(message[..Request.HeaderBytes], message.Slice(start + (i * MessageHeader.TagBytes), MessageHeader.TagBytes));
+        }
+        if (slot.Signed)
+        {
+            _exchange.SignRequest(Id, message[..Request.HeaderBytes], message[^Request.SignatureBytes..]);
+            Signatures++;
         }
     }
 
@@ -180,7 +196,7 @@ public sealed class BftClient
         }
     }
 
-    private bool IsLarge(ClientSlot slot) => slot.RequestBytes - Request.SizeFor(0, _n) > _config.InlineThresholdBytes;
+    private bool IsLarge(ClientSlot slot) => slot.OperationBytes > _config.InlineThresholdBytes;
 
     private byte Jitter()
     {
@@ -232,8 +248,9 @@ public sealed class BftClient
             OrderAfterAll(slot);
             return;
         }
+        // Signed, so that backups can hold the primary to it (§2.3.5) and no MAC that was damaged matters any more (§3.2.2).
         Request.MarkRetransmission(slot.Message);
-        Authenticate(slot);
+        Authenticate(slot, sign: !slot.ReadOnly);
         Send(slot, retransmission: true);
     }
 
@@ -296,6 +313,11 @@ public sealed class BftClient
         {
             return;
         }
+        if ((reply.Flags & ReplyFlags.MustSign) != 0)
+        {
+            OnMustSign(slot, reply.Digest);
+            return;
+        }
         if (!_unreplicated && reply.HasResult && !slot.HasResult(reply.Digest) && !ResultIsRight(reply))
         {
             return;
@@ -303,6 +325,28 @@ public sealed class BftClient
         NoteView(reply);
         slot.Add(reply);
         CheckCertificate(slot, reply.Slot, reply.Digest);
+    }
+
+    /// <summary>
+    /// A replica could not authenticate this very request, or suspects this client: what is under way and all that follows in
+    /// this session is signed (§3.2.2). Costs the client a signature for each request when a faulty replica asks for it.
+    /// </summary>
+    private void OnMustSign(ClientSlot demanded, in Digest digest)
+    {
+        if (demanded.Signed || demanded.ReadOnly || !Request.TryParse(demanded.Message, _n, out Request request)
+            || request.Digest != digest)
+        {
+            return;
+        }
+        _mustSign = true;
+        foreach (ClientSlot slot in _slots)
+        {
+            if (slot.Busy && !slot.ReadOnly && !slot.Signed)
+            {
+                Authenticate(slot, sign: true);
+                _network.MulticastToReplicas(slot.Message);
+            }
+        }
     }
 
     private static bool ResultIsRight(in Reply reply)

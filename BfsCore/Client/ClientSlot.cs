@@ -20,6 +20,10 @@ internal sealed class ClientSlot(int n)
     public long Tag { get; private set; }
     public ulong Timestamp { get; set; }
     public int RequestBytes { get; set; }
+    public int OperationBytes { get; set; }
+
+    /// <summary>The request as it stands is signed.</summary>
+    public bool Signed { get; set; }
     public int Attempts { get; set; }
 
     /// <summary>Who was to send the result in full.</summary>
@@ -28,6 +32,9 @@ internal sealed class ClientSlot(int n)
     public long DeadlineMicros { get; set; }
 
     public Span<byte> Message => _request.AsSpan(0, RequestBytes);
+
+    /// <summary>The whole buffer of the request.</summary>
+    public Span<byte> Buffer => _request;
 
     public ReadOnlySpan<byte> Result => _result.AsSpan(0, _resultBytes);
 

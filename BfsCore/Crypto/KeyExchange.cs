@@ -5,7 +5,7 @@ using BfsCore.Messages;
 namespace BfsCore.Crypto;
 
 /// <summary>
-/// Making and opening NEW-KEY messages (§4.3.1): a fresh ephemeral P-256 key, ECDH with each receiver's long-term key,
+/// Signed requests, and making and opening NEW-KEY messages (§4.3.1): a fresh ephemeral P-256 key, ECDH with each receiver's long-term key,
 /// HKDF-SHA-256 over both identities and the counter, AES-128-GCM around the session key. The ephemeral key is random, so
 /// each wrapping key is used once and the nonce can be constant.
 /// </summary>
@@ -58,6 +58,11 @@ public sealed class KeyExchange(ClusterConfig config, ISigner signer) : IKeyExch
             return false;
         }
     }
+
+    public void SignRequest(ClientId self, ReadOnlySpan<byte> header, Span<byte> signature) => signer.Sign(header, signature);
+
+    public bool VerifyRequest(ClientId client, ReadOnlySpan<byte> header, ReadOnlySpan<byte> signature) =>
+        PublicKeys.Verify(PublicKeyOf(client.Value), header, signature);
 
     /// <summary>
     /// The two directions' keys between client and replica, from the one secret that the client's NEW-KEY carries

@@ -18,6 +18,12 @@ public enum ReplyFlags : ushort
     /// a result (pitfall 4).
     /// </summary>
     Stale = 4,
+
+    /// <summary>
+    /// Not a reply: the replica cannot authenticate the request, or suspects its client, and wants a signature. The digest
+    /// is the request's.
+    /// </summary>
+    MustSign = 8,
 }
 
 /// <summary>
@@ -26,12 +32,13 @@ public enum ReplyFlags : ushort
 ///      0 tag, flags, size   8 view i64    16 session u64    24 timestamp u64
 ///     32 client u32, slot u16, replica u16
 ///     40 digest of the result (32)        72 resultSize u32, zero u32
-///     80 result, unless DigestOnly; then one MAC
+///     80 result, unless DigestOnly, Stale or MustSign; then one MAC
 /// </summary>
 public readonly ref struct Reply
 {
     public const int HeaderBytes = 80;
-    private const ushort KnownFlags = (ushort)(ReplyFlags.Tentative | ReplyFlags.DigestOnly | ReplyFlags.Stale);
+    private const ushort KnownFlags = (ushort)(ReplyFlags.Tentative | ReplyFlags.DigestOnly | ReplyFlags.Stale | ReplyFlags.MustSign);
+    private const ReplyFlags WithoutResult = ReplyFlags.DigestOnly | ReplyFlags.Stale | ReplyFlags.MustSign;
 
     public readonly ReadOnlySpan<byte> Message;
 
@@ -46,7 +53,7 @@ public readonly ref struct Reply
     public ReplicaId Replica => new(U16(Message, 38));
     public Digest Digest => MessageHeader.Digest(Message, 40);
     public ReadOnlySpan<byte> Header => Message[..HeaderBytes];
-    public bool HasResult => (Flags & (ReplyFlags.DigestOnly | ReplyFlags.Stale)) == 0;
+    public bool HasResult => (Flags & WithoutResult) == 0;
     public ReadOnlySpan<byte> Result => Message[HeaderBytes..^TagBytes];
     public ReadOnlySpan<byte> Mac => Message[^TagBytes..];
 
@@ -58,7 +65,7 @@ public readonly ref struct Reply
             return false;
         }
         int carried = message.Length - HeaderBytes - TagBytes;
-        bool withResult = ((ReplyFlags)U16(message, 2) & (ReplyFlags.DigestOnly | ReplyFlags.Stale)) == 0;
+        bool withResult = ((ReplyFlags)U16(message, 2) & WithoutResult) == 0;
         if (carried > Limits.MaxResultBytes || U32(message, 76) != 0 || U32(message, 32) > int.MaxValue
             || I64(message, 8) < 0 || (withResult ? U32(message, 72) != carried : carried != 0))
         {
@@ -72,7 +79,7 @@ public readonly ref struct Reply
     public static int Write(Span<byte> buffer, ReplyFlags flags, View view, ulong session, ulong timestamp, ClientId client,
         int slot, ReplicaId replica, in Digest digest, ReadOnlySpan<byte> result)
     {
-        bool withResult = (flags & (ReplyFlags.DigestOnly | ReplyFlags.Stale)) == 0;
+        bool withResult = (flags & WithoutResult) == 0;
         int size = HeaderBytes + (withResult ? result.Length : 0) + TagBytes;
         Span<byte> m = buffer[..size];
         MessageHeader.Write(m, MessageTag.Reply, (ushort)flags, size);

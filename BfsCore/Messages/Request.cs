@@ -10,6 +10,9 @@ public enum RequestFlags : ushort
 
     /// <summary>Sent again: no reply came in time, and every replica is to answer in full (§5.1.1).</summary>
     Retransmission = 1,
+
+    /// <summary>A signature follows the MACs: every replica can authenticate the request, whatever its MAC is.</summary>
+    Signed = 2,
 }
 
 /// <summary>
@@ -20,14 +23,16 @@ public enum RequestFlags : ushort
 ///      0 tag, flags, size      8 replier u16, zero u16, zero u32
 ///     16 digest (32)          48 client u32, slot u16, kind u16 (0 ordered, 1 read-only)
 ///     56 session u64          64 timestamp u64
-///     72 opSize u32, zero u32 80 operation, then n tags of 8 bytes
+///     72 opSize u32, zero u32 80 operation, then n tags of 8 bytes, then, if signed, the signature of the header (64)
 /// </summary>
 public readonly ref struct Request
 {
     public const int HeaderBytes = 80;
+    public const int SignatureBytes = 64;
     public const ushort AllReplicas = 0xffff;
     private const int DigestAt = 16;
     private const int DigestedFrom = 48;
+    private const ushort KnownFlags = (ushort)(RequestFlags.Retransmission | RequestFlags.Signed);
 
     public readonly ReadOnlySpan<byte> Message;
 
@@ -45,20 +50,27 @@ public readonly ref struct Request
     public ReadOnlySpan<byte> Header => Message[..HeaderBytes];
     public ReadOnlySpan<byte> Operation => Message.Slice(HeaderBytes, OperationBytes);
 
-    /// <summary>The n MACs.</summary>
-    public ReadOnlySpan<byte> Authenticator => Message[(HeaderBytes + OperationBytes)..];
+    public bool Signed => (Flags & RequestFlags.Signed) != 0;
 
+    /// <summary>The n MACs.</summary>
+    public ReadOnlySpan<byte> Authenticator => Message[(HeaderBytes + OperationBytes)..^(Signed ? SignatureBytes : 0)];
+
+    /// <summary>The client's signature of the header; only of a signed request.</summary>
+    public ReadOnlySpan<byte> Signature => Message[^SignatureBytes..];
+
+    /// <summary>Size without a signature.</summary>
     public static int SizeFor(int operationBytes, int n) => HeaderBytes + operationBytes + (n * TagBytes);
 
     public static bool TryParse(ReadOnlySpan<byte> message, int n, out Request request)
     {
         request = default;
-        if (!Is(message, MessageTag.Request, HeaderBytes, (ushort)RequestFlags.Retransmission))
+        if (!Is(message, MessageTag.Request, HeaderBytes, KnownFlags))
         {
             return false;
         }
         uint operationBytes = U32(message, 72);
-        if (operationBytes > Limits.MaxOperationBytes || message.Length != SizeFor((int)operationBytes, n)
+        int signatureBytes = (U16(message, 2) & (ushort)RequestFlags.Signed) != 0 ? SignatureBytes : 0;
+        if (operationBytes > Limits.MaxOperationBytes || message.Length != SizeFor((int)operationBytes, n) + signatureBytes
             || U16(message, 10) != 0 || U32(message, 12) != 0 || U32(message, 76) != 0
             || U16(message, 54) > 1 || U32(message, 48) > int.MaxValue)
         {
@@ -68,7 +80,7 @@ public readonly ref struct Request
         return true;
     }
 
-    /// <summary>Writes everything but the authenticator; returns the total size.</summary>
+    /// <summary>Writes everything but the authenticator, unsigned; returns the total size.</summary>
     /// <param name="withDigest">False only for NO-REP, which checks none.</param>
     public static int Write(Span<byte> buffer, int n, ClientId client, int slot, bool readOnly, ulong session,
         ulong timestamp, ushort replier, RequestFlags flags, ReadOnlySpan<byte> operation, bool withDigest = true)
@@ -94,8 +106,19 @@ public readonly ref struct Request
     /// <summary>Changes flags and replier of a written request for its retransmission; the authenticator must be made anew.</summary>
     public static void MarkRetransmission(Span<byte> message)
     {
-        U16(message, 2, (ushort)RequestFlags.Retransmission);
+        U16(message, 2, U16(message, 2) | (ushort)RequestFlags.Retransmission);
         U16(message, 8, AllReplicas);
+    }
+
+    /// <summary>
+    /// Makes a written, unsigned request one with room for a signature; authenticator and signature must be made anew.
+    /// Returns the new total size.
+    /// </summary>
+    public static int MarkSigned(Span<byte> buffer, int sizeBytes)
+    {
+        BfsAssert.That((U16(buffer, 2) & (ushort)RequestFlags.Signed) == 0);
+        MessageHeader.Write(buffer, MessageTag.Request, (ushort)(U16(buffer, 2) | (ushort)RequestFlags.Signed), sizeBytes + SignatureBytes);
+        return sizeBytes + SignatureBytes;
     }
 
     /// <summary>Whether the digest in the header is that of the contents.</summary>

@@ -44,8 +44,8 @@ public sealed class StoredRequest
 /// <summary>Buffers for requests in two sizes; steady state allocates nothing.</summary>
 public sealed class RequestPool(int n, int inlineThresholdBytes)
 {
-    private readonly int _smallBytes = Request.SizeFor(Math.Max(inlineThresholdBytes, 512), n);
-    private readonly int _largeBytes = Request.SizeFor(Limits.MaxOperationBytes, n);
+    private readonly int _smallBytes = Request.SizeFor(Math.Max(inlineThresholdBytes, 512), n) + Request.SignatureBytes;
+    private readonly int _largeBytes = Request.SizeFor(Limits.MaxOperationBytes, n) + Request.SignatureBytes;
     private readonly Stack<StoredRequest> _small = new();
     private readonly Stack<StoredRequest> _large = new();
 

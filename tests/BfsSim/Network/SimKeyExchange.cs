@@ -52,6 +52,16 @@ public sealed class SimKeyExchange(int replicas, ulong clusterSecret) : IKeyExch
         return true;
     }
 
+    public void SignRequest(ClientId self, ReadOnlySpan<byte> header, Span<byte> signature) =>
+        Sign(self.Value, header, signature);
+
+    public bool VerifyRequest(ClientId client, ReadOnlySpan<byte> header, ReadOnlySpan<byte> signature)
+    {
+        Span<byte> expected = stackalloc byte[NewKey.SignatureBytes];
+        Sign(client.Value, header, expected);
+        return expected.SequenceEqual(signature);
+    }
+
     private void Pad(int from, int to, ulong counter, Span<byte> pad)
     {
         Span<byte> input = stackalloc byte[24];

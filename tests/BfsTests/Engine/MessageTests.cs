@@ -22,6 +22,15 @@ public sealed class MessageTests
         return buffer;
     }
 
+    private static byte[] NewSignedRequest()
+    {
+        byte[] buffer = new byte[Request.SizeFor(5, N) + Request.SignatureBytes];
+        NewRequest().CopyTo(buffer, 0);
+        Assert.Equal(buffer.Length, Request.MarkSigned(buffer, Request.SizeFor(5, N)));
+        buffer.AsSpan(buffer.Length - Request.SignatureBytes).Fill(7);
+        return buffer;
+    }
+
     private static byte[] NewPrePrepare()
     {
         byte[] buffer = new byte[1000];
@@ -111,6 +120,9 @@ public sealed class MessageTests
     public static TheoryData<string, byte[], string> Golden() => new()
     {
         { "request", NewRequest(), "c3dcbcb63c5229cf" },
+        { "signed request", NewSignedRequest(), "37acb66bd1db0a24" },
+        { "must sign", Written(Reply.HeaderBytes + 8, b => Reply.Write(b, ReplyFlags.MustSign, new View(5), 9, 10,
+            new ClientId(1024), 1, new ReplicaId(2), D, default)), "4a85b5789b5f40fb" },
         { "reply", Written(Reply.HeaderBytes + 6 + 8, b => Reply.Write(b, ReplyFlags.Tentative, new View(5), 9, 10,
             new ClientId(1024), 1, new ReplicaId(2), D, "result"u8)), "9d13e620af730055" },
         { "digest reply", Written(Reply.HeaderBytes + 8, b => Reply.Write(b, ReplyFlags.DigestOnly, new View(5), 9, 10,
@@ -163,6 +175,23 @@ public sealed class MessageTests
         Assert.Equal("hello"u8, request.Operation);
         Assert.Equal(8 * N, request.Authenticator.Length);
         Assert.True(request.DigestIsRight());
+    }
+
+    [Fact]
+    public void A_signature_follows_the_macs_of_a_signed_request()
+    {
+        byte[] message = NewSignedRequest();
+        Assert.True(Request.TryParse(message, N, out Request request));
+        Assert.True(request.Signed && request.DigestIsRight());
+        Assert.Equal("hello"u8, request.Operation);
+        Assert.Equal(8 * N, request.Authenticator.Length);
+        Assert.Equal(64, request.Signature.Length);
+        Assert.All(request.Signature.ToArray(), b => Assert.Equal(7, b));
+        Request.MarkRetransmission(message);
+        Assert.True(Request.TryParse(message, N, out request) && request.Signed);
+        // The flag and the size must agree.
+        message[2] = 0;
+        Assert.False(Request.TryParse(message, N, out _));
     }
 
     [Theory]
@@ -325,6 +354,7 @@ public sealed class MessageTests
         {
             any = true;
             Assert.True(request.Operation.Length + request.Authenticator.Length < message.Length);
+            Assert.True(!request.Signed || request.Signature.Length == 64);
         }
         if (Reply.TryParse(message, out Reply reply))
         {
