@@ -81,15 +81,19 @@ public static class NewViewDecision
         return false;
     }
 
-    /// <summary>The highest number that some message's P names: above it everything is null and need not be said (pitfall 16).</summary>
-    public static SeqNum HighestUseful(IReadOnlyList<ViewChangeFacts> s, SeqNum checkpoint)
+    /// <summary>
+    /// The highest number that some message's P names: above it everything is null and need not be said (pitfall 16). At most
+    /// L above the checkpoint, as in the figure: a liar's own h may be anywhere, and nothing committed higher (f+1 correct
+    /// replicas would have their h above the checkpoint, and it could not have been chosen).
+    /// </summary>
+    public static SeqNum HighestUseful(IReadOnlyList<ViewChangeFacts> s, SeqNum checkpoint, int logSize)
     {
         SeqNum highest = checkpoint;
         foreach (ViewChangeFacts m in s)
         {
             foreach (ViewChangeEntry p in m.Prepared)
             {
-                highest = p.Seq > highest ? p.Seq : highest;
+                highest = p.Seq > highest && p.Seq - checkpoint <= logSize ? p.Seq : highest;
             }
         }
         return highest;

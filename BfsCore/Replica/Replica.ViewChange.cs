@@ -301,7 +301,7 @@ public sealed partial class Replica
         }
         var batches = new List<ViewChangeEntry>();
         _wanted.Clear();
-        SeqNum last = NewViewDecision.HighestUseful(s, checkpoint);
+        SeqNum last = NewViewDecision.HighestUseful(s, checkpoint, _config.LogSize);
         for (SeqNum seq = checkpoint.Next; seq <= last; seq = seq.Next)
         {
             if (NewViewDecision.TryChoose(s, _config.F, seq, _oldBatches.Has, out Digest digest))
@@ -387,7 +387,7 @@ public sealed partial class Replica
     {
         if (s.Count < _config.Quorum || !NewViewDecision.TryChooseCheckpoint(s, _config.F, out SeqNum checkpoint, out Digest state)
             || checkpoint != newView.Checkpoint || state != newView.CheckpointDigest
-            || NewViewDecision.HighestUseful(s, checkpoint) - checkpoint != newView.BatchCount)
+            || NewViewDecision.HighestUseful(s, checkpoint, _config.LogSize) - checkpoint != newView.BatchCount)
         {
             return false;
         }
