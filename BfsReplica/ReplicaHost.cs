@@ -189,18 +189,34 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
             LastExecuted = _counters.RequestsExecuted,
             LastCommitted = _counters.RequestsExecuted,
         };
-        return _replica is null ? common : common with
+        return _replica is null ? common : Describe(_replica, common);
+    }
+
+    private MonitorAnswer Describe(Replica replica, in MonitorAnswer common)
+    {
+        ViewChangeSummary change = replica.LastViewChange;
+        return common with
         {
-            Activity = _replica.Diverged ? ReplicaActivity.Diverged
-                : _replica.TransferTarget.Value > 0 ? ReplicaActivity.Fetching : ReplicaActivity.Active,
-            IsPrimary = _replica.IsPrimary,
-            View = _replica.View.Value,
-            LastExecuted = _replica.LastExecuted.Value,
-            LastCommitted = _replica.LastCommitted.Value,
-            StableCheckpoint = _replica.StableCheckpoint.Value,
-            StableDigest = _replica.StableDigest,
+            Activity = replica.Diverged ? ReplicaActivity.Diverged
+                : replica.TransferTarget.Value > 0 ? ReplicaActivity.Fetching : ReplicaActivity.Active,
+            IsPrimary = replica.IsPrimary,
+            View = replica.View.Value,
+            LastExecuted = replica.LastExecuted.Value,
+            LastCommitted = replica.LastCommitted.Value,
+            StableCheckpoint = replica.StableCheckpoint.Value,
+            StableDigest = replica.StableDigest,
             MissingPeers = MissingPeers(),
-            TransferTarget = _replica.TransferTarget.Value,
+            TransferTarget = replica.TransferTarget.Value,
+            TransferPages = replica.TransferPages,
+            TransferMissing = replica.TransferPagesMissing,
+            TransferUnknown = (int)Math.Min(replica.TransferPartsUnknown, int.MaxValue),
+            ViewChanging = !replica.ViewActive,
+            ViewChanges = replica.Counters.ViewChanges,
+            ViewChangeReason = change.Reason,
+            ViewChangeFrom = change.From.Value,
+            ViewChangeTo = change.To.Value,
+            ViewChangeAgoMicros = _nowMicros - change.LeftMicros,
+            ViewChangeTookMicros = (change.EnteredMicros > 0 ? change.EnteredMicros : _nowMicros) - change.LeftMicros,
         };
     }
 

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using BfsCore;
 using BfsCore.Hosting;
 
@@ -24,7 +25,8 @@ internal static class Cli
     public static void Say(string line) => Console.Out.WriteLine(line);
 
     /// <summary>A replica's number as an argument, checked against the cluster.</summary>
-    public static ReplicaId Replica(ClusterConfig config, int id) => id >= 0 && id < config.N
-        ? new ReplicaId(id)
-        : throw new CommandException($"there is no replica {id}; they are 0 to {config.N - 1}") { ExitCode = 2 };
+    public static ReplicaId Replica(ClusterConfig config, string text) =>
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int id) && id < config.N
+            ? new ReplicaId(id)
+            : throw new CommandException($"there is no replica {text}; they are 0 to {config.N - 1}") { ExitCode = 2 };
 }

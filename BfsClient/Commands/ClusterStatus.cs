@@ -1,5 +1,7 @@
 using BfsCore;
 using BfsCore.Hosting;
+using BfsCore.Replication;
+using static System.FormattableString;
 
 namespace BfsClient.Commands;
 
@@ -15,8 +17,11 @@ internal sealed class ClusterStatus(ClusterConfig config, IReadOnlyList<MonitorA
 
     public bool HasQuorum => Reachable >= config.Quorum;
 
-    /// <summary>Whether operations are executed now: without its primary a view orders nothing (§2.3.3).</summary>
-    public bool DriveWorks => HasQuorum && answers[Primary.Value] is not null;
+    /// <summary>Whether the primary answers. If not, the others replace it as soon as a call waits for it (§2.3.5).</summary>
+    public bool PrimaryAnswers => answers[Primary.Value] is not null;
+
+    /// <summary>More replicas than may be faulty have left their view and not entered the next.</summary>
+    public bool ViewChanging => answers.Count(a => a is { ViewChanging: true }) > config.F;
 
     public ReplicaId Primary => new View(View).Primary(config.N);
 
@@ -49,13 +54,50 @@ internal sealed class ClusterStatus(ClusterConfig config, IReadOnlyList<MonitorA
         long quorumStable = QuorumStable();
         return answer.Activity switch
         {
-            ReplicaActivity.Fetching => $"fetching the state of checkpoint {answer.TransferTarget}",
+            ReplicaActivity.Fetching => $"fetching checkpoint {answer.TransferTarget}: {Transfer(answer)}",
             ReplicaActivity.Diverged => "diverged: repairs its state",
+            _ when answer.ViewChanging => $"in a view change to view {answer.View}",
             _ when answer.LastExecuted < quorumStable => "behind",
             _ when missing.Length > 0 => $"active, does not hear {missing}",
             _ => IsPrimary(new ReplicaId(answer.Id)) ? "active, primary" : "active",
         };
     }
+
+    /// <summary>How much of the state that a replica fetches is there, percent; null while it does not know how much differs.</summary>
+    public static int? TransferPercent(MonitorAnswer answer) =>
+        answer.TransferUnknown == 0 && answer.TransferPages + answer.TransferMissing > 0
+            ? (int)(answer.TransferPages * 100 / (answer.TransferPages + answer.TransferMissing))
+            : null;
+
+    private static string Transfer(MonitorAnswer answer)
+    {
+        string counts = $"{answer.TransferPages} pages here, {answer.TransferMissing} known to be missing";
+        return TransferPercent(answer) is { } percent ? $"{counts} ({percent} %)" : counts;
+    }
+
+    /// <summary>A replica's last view change in a sentence; null when it has seen none since its start.</summary>
+    public static string? LastViewChange(MonitorAnswer answer)
+    {
+        if (answer.ViewChanges == 0)
+        {
+            return null;
+        }
+        string took = Invariant($"{answer.ViewChangeTookMicros / 1000.0:F1} ms");
+        string entered = answer.ViewChanging ? $"has not entered it for {took}" : $"entered it after {took}";
+        string count = answer.ViewChanges == 1 ? "the only view change" : $"{answer.ViewChanges} view changes";
+        return Invariant($"left view {answer.ViewChangeFrom} for {answer.ViewChangeTo} {answer.ViewChangeAgoMicros / 1e6:F1} s ago")
+            + $" because {Reason(answer.ViewChangeReason)}, {entered}; {count} since its start";
+    }
+
+    /// <summary>Why a replica left a view, as the end of a sentence.</summary>
+    public static string Reason(ViewChangeReason reason) => reason switch
+    {
+        ViewChangeReason.None => "of nothing it knows",
+        ViewChangeReason.Timeout => "a request had waited too long",
+        ViewChangeReason.OthersLeft => "more than f others had left",
+        ViewChangeReason.BadNewView => "the new primary's decision was wrong or did not come in time",
+        _ => $"of {reason}",
+    };
 
     /// <summary>The highest checkpoint that f+1 replicas call stable.</summary>
     private long QuorumStable()

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Text.Json;
 using BfsCore;
 using BfsCore.Hosting;
 using Spectre.Console;
@@ -42,19 +41,23 @@ internal static class StatusCommand
         ClusterStatus status = Sample(config, null, SampleInterval);
         if (json)
         {
-            WriteJson(status);
+            Console.Out.WriteLine(StatusJson.Write(status));
         }
         else
         {
             IAnsiConsole console = Progress.Console;
             console.Write(Table(status));
             console.MarkupLine(Summary(status));
+            foreach (string line in ViewChanges(status))
+            {
+                console.MarkupLine(line);
+            }
             foreach (RunningRelay relay in RunningRelay.All(directory, config))
             {
                 Cli.Say($"mounted here: {relay.MountPoint} (client {relay.Client.Value}, process {relay.Pid})");
             }
         }
-        return status.DriveWorks ? 0 : 1;
+        return status.HasQuorum ? 0 : 1;
     }
 
     private static int Watch(ClusterDirectory directory, ClusterConfig config, bool json)
@@ -64,14 +67,14 @@ internal static class StatusCommand
         {
             for (; ; status = Sample(config, status, WatchInterval))
             {
-                WriteJson(status);
+                Console.Out.WriteLine(StatusJson.Write(status));
             }
         }
         AnsiConsole.Live(Table(status)).Start(context =>
         {
             for (; ; status = Sample(config, status, WatchInterval))
             {
-                context.UpdateTarget(Table(status).Title(Markup.Escape(directory.Path)).Caption(Summary(status)));
+                context.UpdateTarget(Table(status).Title(Markup.Escape(directory.Path)).Caption(string.Join('\n', ViewChanges(status).Prepend(Summary(status)))));
             }
         });
         return 0;
@@ -109,59 +112,33 @@ internal static class StatusCommand
     {
         ClusterConfig config = status.Config;
         string counts = $"{status.Reachable} of {config.N} replicas can be reached";
-        return status.Reachable == config.N ? $"{counts}: all is well"
-            : status.HasQuorum && !status.DriveWorks
-                ? $"[red]{counts}, but not the primary: the drive waits for it; on its machine: bfs replica start {status.Primary.Value}[/]"
-            : status.HasQuorum ? $"[yellow]{counts}: the drive works; {config.N - status.Reachable} of at most {config.F} failures are used up[/]"
-            : $"[red]{counts}, but {config.Quorum} are needed: the drive waits for them[/]";
+        if (!status.HasQuorum)
+        {
+            return $"[red]{counts}, but {config.Quorum} are needed: the drive waits for them[/]";
+        }
+        if (status.ViewChanging)
+        {
+            return $"[yellow]{counts}: they are changing to view {status.View}; the drive goes on when they have[/]";
+        }
+        if (!status.PrimaryAnswers)
+        {
+            return $"[yellow]{counts}, but not the primary, replica {status.Primary.Value}: the others replace it by themselves "
+                + $"as soon as a call waits for it; to start it again, on its machine: bfs replica start {status.Primary.Value}[/]";
+        }
+        return status.Reachable == config.N
+            ? $"{counts}: all is well"
+            : $"[yellow]{counts}: the drive works; {config.N - status.Reachable} of at most {config.F} failures are used up[/]";
     }
 
-    private static void WriteJson(ClusterStatus status)
+    /// <summary>One line for each replica that has seen a view change.</summary>
+    private static IEnumerable<string> ViewChanges(ClusterStatus status)
     {
-        using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream))
+        foreach (MonitorAnswer? answer in status.Answers)
         {
-            json.WriteStartObject();
-            json.WriteNumber("n", status.Config.N);
-            json.WriteNumber("f", status.Config.F);
-            json.WriteNumber("view", status.View);
-            json.WriteStartArray("replicas");
-            foreach (ReplicaInfo replica in status.Config.Replicas)
+            if (answer is { } known && ClusterStatus.LastViewChange(known) is { } sentence)
             {
-                WriteReplica(json, status, replica.Id);
+                yield return Markup.Escape($"replica {known.Id} {sentence}");
             }
-            json.WriteEndArray();
-            json.WriteEndObject();
-        }
-        Console.Out.WriteLine(System.Text.Encoding.UTF8.GetString(stream.GetBuffer(), 0, (int)stream.Length));
-    }
-
-    /// <summary>What is not known of a replica that does not answer is null.</summary>
-    private static void WriteReplica(Utf8JsonWriter json, ClusterStatus status, ReplicaId id)
-    {
-        MonitorAnswer? answer = status.Answers[id.Value];
-        json.WriteStartObject();
-        json.WriteNumber("id", id.Value);
-        WriteNumber(json, "pid", answer?.Pid);
-        json.WriteBoolean("reachable", answer is not null);
-        json.WriteBoolean("isPrimary", status.IsPrimary(id));
-        WriteNumber(json, "view", answer?.View);
-        WriteNumber(json, "lastExecuted", answer?.LastExecuted);
-        WriteNumber(json, "stableCheckpoint", answer?.StableCheckpoint);
-        json.WriteString("stableDigest", answer?.StableDigest.ToString());
-        json.WriteNumber("requestsPerSecond", Math.Round(status.RequestsPerSecond(id), 1));
-        json.WriteEndObject();
-    }
-
-    private static void WriteNumber(Utf8JsonWriter json, string name, long? value)
-    {
-        if (value is { } number)
-        {
-            json.WriteNumber(name, number);
-        }
-        else
-        {
-            json.WriteNull(name);
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using BfsCore.Replication;
 
 namespace BfsCore.Hosting;
 
@@ -37,6 +38,32 @@ public readonly record struct MonitorAnswer
 
     /// <summary>The checkpoint that it fetches; zero when it does not.</summary>
     public long TransferTarget { get; init; }
+
+    /// <summary>Pages of that checkpoint fetched so far.</summary>
+    public long TransferPages { get; init; }
+
+    /// <summary>Pages of it that are known to be missing.</summary>
+    public long TransferMissing { get; init; }
+
+    /// <summary>Parts of the state not looked into yet; only when there are none, <see cref="TransferMissing"/> is all.</summary>
+    public int TransferUnknown { get; init; }
+
+    /// <summary>It has left its view and not yet entered <see cref="View"/>.</summary>
+    public bool ViewChanging { get; init; }
+
+    /// <summary>How often it left a view since its start.</summary>
+    public long ViewChanges { get; init; }
+
+    /// <summary>Of the view change under way or the last one; meaningless when <see cref="ViewChanges"/> is zero.</summary>
+    public ViewChangeReason ViewChangeReason { get; init; }
+    public long ViewChangeFrom { get; init; }
+    public long ViewChangeTo { get; init; }
+
+    /// <summary>How long ago it left the view <see cref="ViewChangeFrom"/>.</summary>
+    public long ViewChangeAgoMicros { get; init; }
+
+    /// <summary>How long it took part in no view then; while the change is under way, so far.</summary>
+    public long ViewChangeTookMicros { get; init; }
 }
 
 /// <summary>
@@ -45,16 +72,18 @@ public readonly record struct MonitorAnswer
 /// attacker who cannot see the query cannot answer it.
 ///
 /// Both start like every message: tag u16, kind u16 (1 query, 2 answer), total size u32; then nonce u64. The answer goes
-/// on: id i32, pid i32, activity u8, isPrimary u8, zero u16, zero u32, view i64, lastExecuted i64, lastCommitted i64,
-/// stableCheckpoint i64, stableDigest (32), requestsExecuted i64, uptimeMicros i64, missingPeers u64, transferTarget i64.
+/// on: id i32, pid i32, activity u8, isPrimary u8, viewChanging u8, viewChangeReason u8, transferUnknown i32, view i64,
+/// lastExecuted i64, lastCommitted i64, stableCheckpoint i64, stableDigest (32), requestsExecuted i64, uptimeMicros i64,
+/// missingPeers u64, transferTarget i64, transferPages i64, transferMissing i64, viewChanges i64, viewChangeFrom i64,
+/// viewChangeTo i64, viewChangeAgoMicros i64, viewChangeTookMicros i64.
 /// </summary>
 public static class MonitorProtocol
 {
     /// <summary>Above the tags of the protocol's own messages.</summary>
     public const ushort Tag = 0x7ffd;
 
-    public const int QueryBytes = 192;
-    public const int AnswerBytes = 128;
+    public const int QueryBytes = 256;
+    public const int AnswerBytes = 184;
 
     private const ushort Query = 1;
     private const ushort Answer = 2;
@@ -81,6 +110,9 @@ public static class MonitorProtocol
         BinaryPrimitives.WriteInt32LittleEndian(message[20..], answer.Pid);
         message[24] = (byte)answer.Activity;
         message[25] = answer.IsPrimary ? (byte)1 : (byte)0;
+        message[26] = answer.ViewChanging ? (byte)1 : (byte)0;
+        message[27] = (byte)answer.ViewChangeReason;
+        BinaryPrimitives.WriteInt32LittleEndian(message[28..], answer.TransferUnknown);
         BinaryPrimitives.WriteInt64LittleEndian(message[32..], answer.View);
         BinaryPrimitives.WriteInt64LittleEndian(message[40..], answer.LastExecuted);
         BinaryPrimitives.WriteInt64LittleEndian(message[48..], answer.LastCommitted);
@@ -90,6 +122,13 @@ public static class MonitorProtocol
         BinaryPrimitives.WriteInt64LittleEndian(message[104..], answer.UptimeMicros);
         BinaryPrimitives.WriteUInt64LittleEndian(message[112..], answer.MissingPeers);
         BinaryPrimitives.WriteInt64LittleEndian(message[120..], answer.TransferTarget);
+        BinaryPrimitives.WriteInt64LittleEndian(message[128..], answer.TransferPages);
+        BinaryPrimitives.WriteInt64LittleEndian(message[136..], answer.TransferMissing);
+        BinaryPrimitives.WriteInt64LittleEndian(message[144..], answer.ViewChanges);
+        BinaryPrimitives.WriteInt64LittleEndian(message[152..], answer.ViewChangeFrom);
+        BinaryPrimitives.WriteInt64LittleEndian(message[160..], answer.ViewChangeTo);
+        BinaryPrimitives.WriteInt64LittleEndian(message[168..], answer.ViewChangeAgoMicros);
+        BinaryPrimitives.WriteInt64LittleEndian(message[176..], answer.ViewChangeTookMicros);
     }
 
     /// <summary>Reads the answer to the query with that nonce. Any bytes are allowed.</summary>
@@ -115,6 +154,16 @@ public static class MonitorProtocol
             UptimeMicros = BinaryPrimitives.ReadInt64LittleEndian(message[104..]),
             MissingPeers = BinaryPrimitives.ReadUInt64LittleEndian(message[112..]),
             TransferTarget = BinaryPrimitives.ReadInt64LittleEndian(message[120..]),
+            TransferPages = BinaryPrimitives.ReadInt64LittleEndian(message[128..]),
+            TransferMissing = BinaryPrimitives.ReadInt64LittleEndian(message[136..]),
+            ViewChanges = BinaryPrimitives.ReadInt64LittleEndian(message[144..]),
+            ViewChangeFrom = BinaryPrimitives.ReadInt64LittleEndian(message[152..]),
+            ViewChangeTo = BinaryPrimitives.ReadInt64LittleEndian(message[160..]),
+            ViewChangeAgoMicros = BinaryPrimitives.ReadInt64LittleEndian(message[168..]),
+            ViewChangeTookMicros = BinaryPrimitives.ReadInt64LittleEndian(message[176..]),
+            TransferUnknown = BinaryPrimitives.ReadInt32LittleEndian(message[28..]),
+            ViewChanging = message[26] != 0,
+            ViewChangeReason = (ViewChangeReason)message[27],
         };
         return true;
     }

@@ -48,8 +48,6 @@ public sealed partial class Replica
     /// <summary>False while a view change is under way.</summary>
     public bool ViewActive => _viewActive;
 
-    public ViewChangeReason LastViewChangeReason { get; private set; }
-
     private long ViewTimeoutMicros => _config.ViewChangeTimeoutMillis * 1000L << _timeoutDoublings;
 
     /// <summary>
@@ -88,7 +86,7 @@ public sealed partial class Replica
     {
         BfsAssert.That(view > _view);
         Counters.ViewChanges++;
-        LastViewChangeReason = reason;
+        NoteLeft(view, reason);
         SendDeferredCommits();
         for (SeqNum seq = _stable.Next; seq <= HighWaterMark; seq = seq.Next)
         {
@@ -405,6 +403,7 @@ public sealed partial class Replica
     private void Enter(in NewView newView)
     {
         _viewActive = true;
+        NoteEntered();
         _viewDeadlineMicros = long.MaxValue;
         _awaited = 0;
         LogEntered();

@@ -73,6 +73,27 @@ public sealed class StateTransfer
     /// <summary>Answers that did not match the digest they were asked by.</summary>
     public long WrongAnswers { get; private set; }
 
+    /// <summary>Pages that are known to differ and have not come yet.</summary>
+    public long PagesMissing
+    {
+        get
+        {
+            long pages = 0;
+            foreach (FetchItem item in _waiting)
+            {
+                pages += BitOperations.PopCount(item.Mask);
+            }
+            foreach (FetchItem item in _asked)
+            {
+                pages += BitOperations.PopCount(item.Mask);
+            }
+            return pages;
+        }
+    }
+
+    /// <summary>Partitions that differ and whose children are not known yet: below them more pages may be missing.</summary>
+    public long PartitionsUnknown => _waiting.Count(i => i.Mask == 0) + _asked.Count(i => i.Mask == 0);
+
     public bool Done => _waiting.Count == 0 && _asked.Count == 0;
 
     public int Outstanding => _asked.Count;

@@ -153,10 +153,22 @@ public sealed class BadInputTests : IDisposable
     {
         _cluster.Start("--size", "64M");
         int pid = _cluster.PidOf(2)!.Value;
-        Assert.Contains($"replica 2 runs already (process {pid})", _cluster.Bfs("replica", "start", "2").Succeeded().Output, StringComparison.Ordinal);
+        Refused($"replica 2 runs already (process {pid})", Failed("replica", "start", "2"));
         Assert.Equal(pid, _cluster.PidOf(2));
         Assert.Contains("all 4 replicas of this machine run already", _cluster.Bfs("cluster", "start").Succeeded().Output, StringComparison.Ordinal);
-        Assert.Equal(2, _cluster.Bfs("replica", "stop", "4").ExitCode);
+        foreach (string unknown in (string[])["4", "-1", "two", ""])
+        {
+            Assert.Equal(2, _cluster.Bfs("replica", "stop", unknown).ExitCode);
+            Assert.Equal(2, _cluster.Bfs("replica", "start", unknown).ExitCode);
+        }
+        _cluster.Bfs("replica", "stop", "2").Succeeded();
+        Assert.Null(_cluster.PidOf(2));
+        Refused("replica 2 does not run", Failed("replica", "stop", "2"));
+        // One that was killed leaves its files as they were: it starts like any other.
+        _cluster.Bfs("replica", "start", "2").Succeeded();
+        ClusterFixture.Kill(_cluster.PidOf(2)!.Value);
+        Refused("replica 2 does not run", Failed("replica", "stop", "2"));
+        _cluster.Bfs("replica", "start", "2").Succeeded();
     }
 
     [Fact]

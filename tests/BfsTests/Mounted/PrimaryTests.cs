@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text.Json;
 
 namespace BfsTests.Mounted;
 
@@ -12,20 +13,27 @@ public sealed class PrimaryTests : IDisposable
     public void Dispose() => _cluster.Dispose();
 
     [Fact]
-    public void A_drive_waits_for_a_stopped_primary_and_goes_on_with_it()
+    public void A_stopped_primary_is_replaced_and_status_says_how()
     {
         string drive = _cluster.Start("--size", "64M").Mount();
         _cluster.Work(drive, "seq 50 | while read i; do echo $i > file$i; done");
+        Assert.Equal(JsonValueKind.Null, _cluster.Status().GetProperty("replicas")[1].GetProperty("lastViewChange").ValueKind);
         _cluster.Bfs("replica", "stop", "0").Succeeded();
-        CommandResult status = _cluster.Bfs("status");
-        Assert.Equal(1, status.ExitCode);
-        Assert.Contains("not the primary", string.Join(' ', status.Output.Split()), StringComparison.Ordinal);
-        using Process work = _cluster.Launch("bash", "-c", $"echo late > '{drive}/late' && cat '{drive}'/file* | wc -l");
+        string status = string.Join(' ', _cluster.Bfs("status").Succeeded().Output.Split());
+        Assert.Contains("not the primary, replica 0: the others replace it by themselves", status, StringComparison.Ordinal);
+        Assert.Equal("50\n", _cluster.Work(drive, "echo late > late && cat file* | wc -l"));
+
+        JsonElement report = _cluster.Status();
+        Assert.Equal(report.GetProperty("view").GetInt64() % 4, report.GetProperty("primary").GetInt64());
+        Assert.NotEqual(0, report.GetProperty("primary").GetInt64());
+        Assert.True(report.GetProperty("primaryReachable").GetBoolean());
+        JsonElement change = report.GetProperty("replicas")[1].GetProperty("lastViewChange");
+        Assert.Equal((0, report.GetProperty("view").GetInt64()), (change.GetProperty("from").GetInt64(), change.GetProperty("to").GetInt64()));
+        Assert.Contains("left view 0 for", string.Join(' ', _cluster.Bfs("status").Succeeded().Output.Split()), StringComparison.Ordinal);
+
         _cluster.Bfs("replica", "start", "0").Succeeded();
-        WaitForEnd(work);
-        Assert.Equal("50\n", work.StandardOutput.ReadToEnd());
         Assert.Equal("late\n", _cluster.Work(drive, "cat late"));
-        Assert.Equal(0, _cluster.Bfs("status").ExitCode);
+        _cluster.Bfs("status").Succeeded();
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using BfsCore;
 using BfsCore.Hosting;
+using BfsCore.Replication;
 
 namespace BfsTests.Hosting.Files;
 
@@ -21,6 +22,16 @@ public sealed class MonitorProtocolTests
         UptimeMicros = 10,
         MissingPeers = 0x8000000000000001,
         TransferTarget = 12,
+        TransferPages = 13,
+        TransferMissing = 14,
+        TransferUnknown = 0x15,
+        ViewChanging = true,
+        ViewChanges = 16,
+        ViewChangeReason = ViewChangeReason.BadNewView,
+        ViewChangeFrom = 17,
+        ViewChangeTo = 18,
+        ViewChangeAgoMicros = 19,
+        ViewChangeTookMicros = 20,
     };
 
     [Fact]
@@ -36,14 +47,16 @@ public sealed class MonitorProtocolTests
     public void The_bytes_are_frozen()
     {
         Assert.Equal(
-            "FD7F0200800000004D00000000000000" + "0300000004030201" + "0201000000000000" + "0500000000000000"
+            "FD7F0200B80000004D00000000000000" + "0300000004030201" + "0201010315000000" + "0500000000000000"
             + "8877665544332211" + "0700000000000000" + "8000000000000000"
             + "A0A1A2A3A4A5A6A7A8A9AAABACADAEAFB0B1B2B3B4B5B6B7B8B9BABBBCBDBEBF"
-            + "0900000000000000" + "0A00000000000000" + "0100000000000080" + "0C00000000000000",
+            + "0900000000000000" + "0A00000000000000" + "0100000000000080" + "0C00000000000000"
+            + "0D00000000000000" + "0E00000000000000" + "1000000000000000" + "1100000000000000" + "1200000000000000"
+            + "1300000000000000" + "1400000000000000",
             Convert.ToHexString(Write()));
         byte[] query = new byte[MonitorProtocol.QueryBytes];
         MonitorProtocol.WriteQuery(query, 77);
-        Assert.Equal("FD7F0100C00000004D00000000000000", Convert.ToHexString(query.AsSpan(0, 16)));
+        Assert.Equal("FD7F0100000100004D00000000000000", Convert.ToHexString(query.AsSpan(0, 16)));
         Assert.Equal(-1, query.AsSpan(16).IndexOfAnyExcept((byte)0));
     }
 

@@ -1,0 +1,105 @@
+using System.Text;
+using System.Text.Json;
+using BfsCore;
+using BfsCore.Hosting;
+
+namespace BfsClient.Commands;
+
+/// <summary>The status of a cluster as one JSON object. What is not known, as of a replica that does not answer, is null.</summary>
+internal static class StatusJson
+{
+    public static string Write(ClusterStatus status)
+    {
+        using var stream = new MemoryStream();
+        using (var json = new Utf8JsonWriter(stream))
+        {
+            json.WriteStartObject();
+            json.WriteNumber("n", status.Config.N);
+            json.WriteNumber("f", status.Config.F);
+            json.WriteNumber("view", status.View);
+            json.WriteNumber("primary", status.Primary.Value);
+            json.WriteBoolean("primaryReachable", status.PrimaryAnswers);
+            json.WriteBoolean("viewChanging", status.ViewChanging);
+            json.WriteStartArray("replicas");
+            foreach (ReplicaInfo replica in status.Config.Replicas)
+            {
+                WriteReplica(json, status, replica.Id);
+            }
+            json.WriteEndArray();
+            json.WriteEndObject();
+        }
+        return Encoding.UTF8.GetString(stream.GetBuffer(), 0, (int)stream.Length);
+    }
+
+    private static void WriteReplica(Utf8JsonWriter json, ClusterStatus status, ReplicaId id)
+    {
+        MonitorAnswer? answer = status.Answers[id.Value];
+        json.WriteStartObject();
+        json.WriteNumber("id", id.Value);
+        WriteNumber(json, "pid", answer?.Pid);
+        json.WriteBoolean("reachable", answer is not null);
+        json.WriteString("is", answer is { } known ? status.Activity(known) : "unreachable");
+        json.WriteBoolean("isPrimary", status.IsPrimary(id));
+        WriteNumber(json, "view", answer?.View);
+        WriteNumber(json, "lastExecuted", answer?.LastExecuted);
+        WriteNumber(json, "lastCommitted", answer?.LastCommitted);
+        WriteNumber(json, "stableCheckpoint", answer?.StableCheckpoint);
+        json.WriteString("stableDigest", answer?.StableDigest.ToString());
+        json.WriteNumber("requestsPerSecond", Math.Round(status.RequestsPerSecond(id), 1));
+        WriteViewChanges(json, answer);
+        WriteTransfer(json, answer);
+        json.WriteEndObject();
+    }
+
+    private static void WriteViewChanges(Utf8JsonWriter json, MonitorAnswer? answer)
+    {
+        WriteNumber(json, "viewChanges", answer?.ViewChanges);
+        if (answer is { } known)
+        {
+            json.WriteBoolean("viewChanging", known.ViewChanging);
+        }
+        else
+        {
+            json.WriteNull("viewChanging");
+        }
+        if (answer is not { ViewChanges: > 0 } change)
+        {
+            json.WriteNull("lastViewChange");
+            return;
+        }
+        json.WriteStartObject("lastViewChange");
+        json.WriteNumber("from", change.ViewChangeFrom);
+        json.WriteNumber("to", change.ViewChangeTo);
+        json.WriteString("reason", ClusterStatus.Reason(change.ViewChangeReason));
+        json.WriteNumber("secondsAgo", Math.Round(change.ViewChangeAgoMicros / 1e6, 3));
+        json.WriteNumber("tookMillis", Math.Round(change.ViewChangeTookMicros / 1e3, 3));
+        json.WriteEndObject();
+    }
+
+    private static void WriteTransfer(Utf8JsonWriter json, MonitorAnswer? answer)
+    {
+        if (answer is not { TransferTarget: > 0 } transfer)
+        {
+            json.WriteNull("transfer");
+            return;
+        }
+        json.WriteStartObject("transfer");
+        json.WriteNumber("checkpoint", transfer.TransferTarget);
+        json.WriteNumber("pagesFetched", transfer.TransferPages);
+        json.WriteNumber("pagesKnownMissing", transfer.TransferMissing);
+        WriteNumber(json, "percent", ClusterStatus.TransferPercent(transfer));
+        json.WriteEndObject();
+    }
+
+    private static void WriteNumber(Utf8JsonWriter json, string name, long? value)
+    {
+        if (value is { } number)
+        {
+            json.WriteNumber(name, number);
+        }
+        else
+        {
+            json.WriteNull(name);
+        }
+    }
+}
