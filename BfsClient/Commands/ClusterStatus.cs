@@ -26,14 +26,13 @@ internal sealed class ClusterStatus(ClusterConfig config, IReadOnlyList<MonitorA
     public ReplicaId Primary => new View(View).Primary(config.N);
 
     /// <summary>A view that f+1 replicas have reached: at least one correct one among them.</summary>
-    public long View
-    {
-        get
-        {
-            long[] views = [.. answers.OfType<MonitorAnswer>().Select(a => a.View).OrderDescending()];
-            return views.Length > config.F ? views[config.F] : views.LastOrDefault();
-        }
-    }
+    public long View => ByCorrect(a => a.View);
+
+    /// <summary>A batch that at least one correct replica knows to have committed.</summary>
+    public long CommittedByCorrect => ByCorrect(a => a.LastCommitted);
+
+    /// <summary>Neither between two views nor fetching or repairing its state.</summary>
+    public static bool TakesPart(MonitorAnswer answer) => answer is { ViewChanging: false, Activity: ReplicaActivity.Active };
 
     public bool IsPrimary(ReplicaId id) => Primary == id;
 
@@ -51,7 +50,7 @@ internal sealed class ClusterStatus(ClusterConfig config, IReadOnlyList<MonitorA
     public string Activity(MonitorAnswer answer)
     {
         string missing = string.Join(", ", Enumerable.Range(0, config.N).Where(i => (answer.MissingPeers >> i & 1) != 0));
-        long quorumStable = QuorumStable();
+        long quorumStable = ByCorrect(a => a.StableCheckpoint);
         return answer.Activity switch
         {
             ReplicaActivity.Fetching => $"fetching checkpoint {answer.TransferTarget}: {Transfer(answer)}",
@@ -99,10 +98,10 @@ internal sealed class ClusterStatus(ClusterConfig config, IReadOnlyList<MonitorA
         _ => $"of {reason}",
     };
 
-    /// <summary>The highest checkpoint that f+1 replicas call stable.</summary>
-    private long QuorumStable()
+    /// <summary>The highest value that f+1 replicas claim or exceed; of fewer answers the lowest.</summary>
+    private long ByCorrect(Func<MonitorAnswer, long> value)
     {
-        long[] stable = [.. answers.OfType<MonitorAnswer>().Select(a => a.StableCheckpoint).OrderDescending()];
-        return stable.Length > config.F ? stable[config.F] : 0;
+        long[] claims = [.. answers.OfType<MonitorAnswer>().Select(value).OrderDescending()];
+        return claims.Length > config.F ? claims[config.F] : claims.LastOrDefault();
     }
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Diagnostics;
 using System.Globalization;
 using BfsCore;
 using BfsCore.Hosting;
@@ -11,6 +12,7 @@ internal static class StatusCommand
 {
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(1000);
     private static readonly TimeSpan SampleInterval = TimeSpan.FromMilliseconds(300);
+    private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan WatchInterval = TimeSpan.FromSeconds(1);
 
     public static Command Create()
@@ -18,18 +20,25 @@ internal static class StatusCommand
         Option<string> cluster = Cli.ClusterOption();
         Option<bool> json = new("--json") { Description = "One JSON object, for programs" };
         Option<bool> watch = new("--watch") { Description = "Again every second, until Ctrl-C" };
+        Option<int> wait = new("--wait") { Description = "First wait until all replicas answer and have caught up with what others have now; with 1 if that takes longer", HelpName = "SECONDS" };
         var command = new Command("status", "Show what each replica is doing, and which cannot be reached. Ends with 0 when enough replicas answer for the drive to work, else with 1.")
         {
-            cluster, json, watch,
+            cluster, json, watch, wait,
         }.WithExamples("""
             bfs status
             bfs status --watch
+            bfs status --wait 60
             bfs status --json | jq '.replicas[] | select(.reachable | not) | .id'
             """);
         command.SetAction(parsed =>
         {
             ClusterDirectory directory = Cli.Directory(parsed, cluster);
             ClusterConfig config = ClusterFile.Read(directory.ClusterFile);
+            if (parsed.GetValue(wait) is var seconds and > 0 && !CaughtUp(config, TimeSpan.FromSeconds(seconds)))
+            {
+                Show(directory, config, parsed.GetValue(json));
+                throw new CommandException($"not all replicas have caught up in {seconds} s");
+            }
             return parsed.GetValue(watch) ? Watch(directory, config, parsed.GetValue(json))
                 : Show(directory, config, parsed.GetValue(json));
         });
@@ -58,6 +67,32 @@ internal static class StatusCommand
             }
         }
         return status.HasQuorum ? 0 : 1;
+    }
+
+    /// <summary>
+    /// Waits until every replica takes part and has what one correct replica at least had committed at the beginning. Under
+    /// load the replicas are never seen equal, as they are not asked at the same moment.
+    /// </summary>
+    private static bool CaughtUp(ClusterConfig config, TimeSpan patience)
+    {
+        var watch = Stopwatch.StartNew();
+        long? target = null;
+        while (true)
+        {
+            MonitorAnswer?[] answers = MonitorClient.AskAllAsync(config, Patience).GetAwaiter().GetResult();
+            var status = new ClusterStatus(config, answers, answers);
+            target ??= status.HasQuorum ? status.CommittedByCorrect : null;
+            if (target is { } committed && Array.TrueForAll(answers, a => a is { } known && ClusterStatus.TakesPart(known)
+                && known.LastCommitted >= committed))
+            {
+                return true;
+            }
+            if (watch.Elapsed > patience)
+            {
+                return false;
+            }
+            Thread.Sleep(PollInterval);
+        }
     }
 
     private static int Watch(ClusterDirectory directory, ClusterConfig config, bool json)

@@ -176,8 +176,10 @@ public sealed class BadInputTests : IDisposable
     {
         _cluster.Start("--size", "64M");
         Assert.Equal(0, _cluster.Bfs("status").ExitCode);
+        _cluster.Bfs("status", "--wait", "60").Succeeded();
         _cluster.Bfs("replica", "stop", "3").Succeeded();
         Assert.Equal(0, _cluster.Bfs("status").ExitCode);
+        Refused("not all replicas have caught up in 1 s", Failed("status", "--wait", "1"));
         _cluster.Bfs("replica", "stop", "2").Succeeded();
         CommandResult status = _cluster.Bfs("status");
         Assert.Equal(1, status.ExitCode);

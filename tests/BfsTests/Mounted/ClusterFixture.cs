@@ -66,7 +66,10 @@ internal sealed class ClusterFixture : IDisposable
 
     public CommandResult Bfs(params string[] arguments) => Run(Path.Combine(Project, "bfs"), arguments);
 
-    public CommandResult MountScript(params string[] arguments) => Run(Path.Combine(Project, "mount.sh"), arguments);
+    public CommandResult MountScript(params string[] arguments) => Script("mount.sh", arguments);
+
+    /// <summary>Runs one of the project's scripts.</summary>
+    public CommandResult Script(string path, params string[] arguments) => Run(Path.Combine(Project, path), arguments);
 
     /// <summary>Runs a bash script in a directory; it stops at the first command that fails, and so does the test.</summary>
     public string Work(string directory, string script) =>
