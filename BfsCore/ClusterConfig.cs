@@ -82,8 +82,11 @@ public sealed record ClusterConfig
     /// <summary>The group of the root directory of a new drive.</summary>
     public uint OwnerGid { get; init; }
 
-    /// <summary>First wait of the view-change timer (§2.3.5), milliseconds.</summary>
+    /// <summary>Longest first wait of the view-change timer (§2.3.5), milliseconds; from measured response times down to a quarter.</summary>
     public int ViewChangeTimeoutMillis { get; init; } = 1_000;
+
+    /// <summary>Every so many checkpoints the view changes though nothing is wrong (pitfall 9); 0: never.</summary>
+    public int ViewRotationCheckpoints { get; init; } = 4_096;
 
     public int N => Replicas.Count;
 
@@ -171,6 +174,10 @@ public sealed record ClusterConfig
         if (DatagramBytes is < 512 or > 65_507)
         {
             return "datagramBytes must be from 512 to 65507";
+        }
+        if (ViewRotationCheckpoints < 0)
+        {
+            return "viewRotationCheckpoints must not be negative; 0 means never";
         }
         if (MaxClockSkewMillis < 1 || ViewChangeTimeoutMillis < 1)
         {

@@ -178,7 +178,7 @@ public sealed class BftClient
 
     /// <summary>
     /// Small ordered requests go to the primary alone; large ones (§5.1.5), read-only ones (§5.1.3) and retransmissions to
-    /// all replicas.
+    /// all replicas; and all of them while operations take unusually long (pitfall 9).
     /// </summary>
     private void Send(ClientSlot slot, bool retransmission)
     {
@@ -186,7 +186,7 @@ public sealed class BftClient
         slot.SentMicros = _now.MonotonicMicros;
         slot.Attempts = retransmission ? slot.Attempts + 1 : 0;
         slot.DeadlineMicros = _now.MonotonicMicros + estimate.TimeoutMicros(slot.Attempts, Jitter());
-        if (retransmission || slot.ReadOnly || IsLarge(slot))
+        if (retransmission || slot.ReadOnly || IsLarge(slot) || estimate.IsSlow)
         {
             _network.MulticastToReplicas(slot.Message);
         }

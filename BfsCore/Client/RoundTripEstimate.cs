@@ -11,22 +11,36 @@ internal sealed class RoundTripEstimate
     private const long ShortestResultWaitMicros = 3_000;
     private const long LongestTimeoutMicros = 2_000_000;
 
+    /// <summary>Response times below this are not called slow, whatever was possible once.</summary>
+    private const long NeverSlowMicros = 5_000;
+
     private long _smoothed8;
+    private long _best8;
     private long _deviation4;
 
     /// <summary>A response time of an operation that was sent once (Karn's rule).</summary>
     public void Measured(long micros)
     {
+        micros = Math.Max(micros, 1);
         if (_smoothed8 == 0)
         {
             _smoothed8 = micros * 8;
             _deviation4 = micros * 2;
+            _best8 = _smoothed8;
             return;
         }
         long error = micros - (_smoothed8 / 8);
         _smoothed8 += error;
         _deviation4 += Math.Abs(error) - (_deviation4 / 4);
+        // What was possible once is forgotten by and by: the work may have become heavier.
+        _best8 = Math.Min(_smoothed8, _best8 + (_best8 / 256) + 1);
     }
+
+    /// <summary>
+    /// Operations take several times what they took before. The backups should see what waits, to judge the primary by it
+    /// (pitfall 9); they do not when requests go to the primary alone.
+    /// </summary>
+    public bool IsSlow => _smoothed8 > 4 * _best8 && _smoothed8 > 8 * NeverSlowMicros;
 
     /// <summary>How long to wait for a result when a certificate of digests is complete already.</summary>
     public long ResultWaitMicros => Math.Clamp(_smoothed8 / 8, ShortestResultWaitMicros, ShortestTimeoutMicros);

@@ -105,6 +105,7 @@ public static class ClusterFile
             OwnerUid = fields.UnsignedNumber("ownerUid", defaults.OwnerUid),
             OwnerGid = fields.UnsignedNumber("ownerGid", defaults.OwnerGid),
             ViewChangeTimeoutMillis = fields.Number("viewChangeTimeoutMillis", defaults.ViewChangeTimeoutMillis),
+            ViewRotationCheckpoints = fields.Number("viewRotationCheckpoints", defaults.ViewRotationCheckpoints),
         };
         fields.End();
         return FirstProblem(config) is { } problem ? throw new FormatException(problem) : config;
@@ -185,6 +186,7 @@ public static class ClusterFile
         json.WriteBoolean("tentativeExecution", config.TentativeExecution);
         json.WriteBoolean("piggybackCommits", config.PiggybackCommits);
         json.WriteNumber("viewChangeTimeoutMillis", config.ViewChangeTimeoutMillis);
+        json.WriteNumber("viewRotationCheckpoints", config.ViewRotationCheckpoints);
         json.WriteNumber("maxClockSkewMillis", config.MaxClockSkewMillis);
         json.WriteNumber("datagramBytes", config.DatagramBytes);
         json.WriteString("multicastGroup", config.MulticastGroup);

@@ -46,6 +46,7 @@ public sealed partial class Replica
         if (entry.Seq.Value % _config.CheckpointPeriod == 0)
         {
             AnnounceCheckpoint(entry.Seq);
+            RotateAt(entry.Seq);
         }
     }
 
@@ -80,6 +81,7 @@ public sealed partial class Replica
             || (waiting.Session == request.Session && waiting.Timestamp <= request.Timestamp)))
         {
             replier = waiting.WantsFullReply ? Request.AllReplicas : replier;
+            NoteResponse(_now.MonotonicMicros - waiting.ArrivedMicros);
             Forget(ref waiting);
         }
         if (_replies.Compare(client, request.Slot, request.Session, request.Timestamp) <= 0)
@@ -94,6 +96,7 @@ public sealed partial class Replica
         _replies.Store(client, request.Slot, request.Session, request.Timestamp, digest, result);
         _tentativeReply[place] = entry.Seq.Value;
         Counters.RequestsExecuted++;
+        _watch.Executed(request.OperationBytes);
         ReplyFlags flags = ChooseReplyForm(replier, length) | (tentative ? ReplyFlags.Tentative : ReplyFlags.None);
         SendReply(client, request.Slot, request.Session, request.Timestamp, flags, digest, result);
     }

@@ -5,6 +5,9 @@ namespace BfsCore.Replication;
 /// <summary>REQUEST messages: authentication, the queue, read-only operations (§3.2.2, §5.1.3, §5.5).</summary>
 public sealed partial class Replica
 {
+    /// <summary>A request is passed on to the primary no more often than this, microseconds.</summary>
+    private const long RelayMicros = 10_000;
+
     private readonly StoredRequest?[] _deferredReads;
     private readonly int[] _deferredOrder;
     private int _deferredCount;
@@ -73,7 +76,7 @@ public sealed partial class Replica
             if (waiting.Digest == request.Digest)
             {
                 waiting.WantsFullReply |= again;
-                Relay(request, again);
+                Relay(request, waiting, again);
                 Drop(DropReason.Duplicate);
                 return;
             }
@@ -86,15 +89,22 @@ public sealed partial class Replica
             Forget(ref place);
         }
         place = _pool.Keep(request, client, authentic: true);
+        place.ArrivedMicros = _now.MonotonicMicros;
         _queue.Append(place);
-        Relay(request, again);
+        Relay(request, place, again);
     }
 
-    /// <summary>A backup passes a request that was sent again on to the primary, whose copy may be lost (§2.3.2).</summary>
-    private void Relay(in Request request, bool again)
+    /// <summary>
+    /// A backup passes on to the primary a request that was sent again, because the primary's copy may be lost (§2.3.2), and a
+    /// small one, because clients send those to the primary alone: this one does not know that the view has changed.
+    /// </summary>
+    private void Relay(in Request request, StoredRequest stored, bool again)
     {
-        if (again && !IsPrimary)
+        // Not at once again: replicas in different views would send it to and fro.
+        if ((again || request.OperationBytes <= _config.InlineThresholdBytes) && !IsPrimary
+            && _now.MonotonicMicros - stored.RelayedMicros >= RelayMicros)
         {
+            stored.RelayedMicros = _now.MonotonicMicros;
             _network.SendToReplica(_view.Primary(_n), request.Message);
         }
     }

@@ -15,6 +15,12 @@ public enum ViewChangeReason
 
     /// <summary>The new primary's decision was not supported by its view-changes, or it made none in time.</summary>
     BadNewView,
+
+    /// <summary>Throughput stayed below what recent primaries reached (pitfall 9).</summary>
+    SlowPrimary,
+
+    /// <summary>Views change regularly, at agreed checkpoints.</summary>
+    Regular,
 }
 
 /// <summary>View changes with MACs (§2.3.5, §3.2.4): leaving a view, deciding on the next, entering it.</summary>
@@ -22,6 +28,12 @@ public sealed partial class Replica
 {
     /// <summary>The timeout doubles with each view that brings nothing, up to this many times (pitfall 20).</summary>
     private const int MaxTimeoutDoublings = 3;
+
+    /// <summary>Response times that a request may take before its primary is suspected.</summary>
+    private const int TimeoutResponses = 64;
+
+    /// <summary>A replica that comes to its own timer this late, microseconds, was held up itself.</summary>
+    private const long HeldUpMicros = 20_000;
 
     /// <summary>The last VIEW-CHANGE of a replica, and who acknowledged which one.</summary>
     private sealed class Leaving(int n)
@@ -38,17 +50,34 @@ public sealed partial class Replica
     private readonly ViewChangeSets _sets;
     private readonly OldBatches _oldBatches;
     private readonly List<(SeqNum Seq, Digest Digest)> _wanted = [];
+    private readonly PrimaryWatch _watch;
     private bool _viewActive = true;
+    private long _responseMicros;
     private byte[]? _newView;
     private SeqNum _newViewLast;
     private long _viewDeadlineMicros = long.MaxValue;
     private long _awaited;
+    private bool _extended;
     private int _timeoutDoublings;
 
     /// <summary>False while a view change is under way.</summary>
     public bool ViewActive => _viewActive;
 
-    private long ViewTimeoutMicros => _config.ViewChangeTimeoutMillis * 1000L << _timeoutDoublings;
+    /// <summary>
+    /// From measured response times, between a quarter and the whole of the configured timeout; doubled for each view that
+    /// brought nothing.
+    /// </summary>
+    private long ViewTimeoutMicros
+    {
+        get
+        {
+            long longest = _config.ViewChangeTimeoutMillis * 1000L;
+            return Math.Clamp(_responseMicros * TimeoutResponses, longest / 4, longest) << _timeoutDoublings;
+        }
+    }
+
+    /// <summary>A request that had waited here was executed: what is usual now, as a moving average.</summary>
+    private void NoteResponse(long waitedMicros) => _responseMicros += (waitedMicros - _responseMicros) / 16;
 
     /// <summary>
     /// The means of §2.3.5: a backup waits for the first request in its queue, which is fair to every client; in a view
@@ -67,14 +96,51 @@ public sealed partial class Replica
             else if (head.Arrival != _awaited)
             {
                 _awaited = head.Arrival;
+                _extended = false;
                 _viewDeadlineMicros = _now.MonotonicMicros + ViewTimeoutMicros;
             }
         }
-        if (_now.MonotonicMicros >= _viewDeadlineMicros)
+        long late = _now.MonotonicMicros - _viewDeadlineMicros;
+        if (_viewActive && late > HeldUpMicros && !_extended)
+        {
+            // This process stood still, and what the primary sent meanwhile has not been read yet.
+            _viewDeadlineMicros = _now.MonotonicMicros + Math.Min(late, ViewTimeoutMicros);
+            _extended = true;
+        }
+        else if (late >= 0)
         {
             ViewChangeReason reason = _viewActive ? ViewChangeReason.Timeout : ViewChangeReason.BadNewView;
             _timeoutDoublings = Math.Min(_timeoutDoublings + 1, MaxTimeoutDoublings);
             LeaveFor(_view.Next, reason);
+        }
+        if (_viewActive && _watch.IsTooSlow(_now.MonotonicMicros, _queue.Count > 0, AnotherHasLeft()) && !IsPrimary && _transfer is null)
+        {
+            LeaveFor(_view.Next, ViewChangeReason.SlowPrimary);
+        }
+    }
+
+    private bool AnotherHasLeft()
+    {
+        foreach (Leaving leaving in _leaving)
+        {
+            if (leaving.Authentic && leaving.View > _view)
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /// <summary>
+    /// Views change regularly (pitfall 9), so that no primary stays for ever: all leave when the same batch has committed, so
+    /// that nobody leaves alone.
+    /// </summary>
+    private void RotateAt(SeqNum committed)
+    {
+        long period = (long)_config.CheckpointPeriod * _config.ViewRotationCheckpoints;
+        if (period > 0 && committed.Value % period == 0 && _viewActive && !_restoring)
+        {
+            LeaveFor(_view.Next, ViewChangeReason.Regular);
         }
     }
 
@@ -406,6 +472,7 @@ public sealed partial class Replica
         NoteEntered();
         _viewDeadlineMicros = long.MaxValue;
         _awaited = 0;
+        _watch.EnterView(_view, _now.MonotonicMicros);
         LogEntered();
         UndoTentative(newView);
         StartFrom(newView);
@@ -415,6 +482,7 @@ public sealed partial class Replica
         _lastIssued = Last(newView.Checkpoint + newView.BatchCount, Last(_stable, _lastCommitted));
         _queue.ForgetOrder();
         ResetStatusTimer();
+        PassOnRequests();
         for (int i = 0; i < newView.BatchCount; i++)
         {
             if (_log.Find(newView.Checkpoint + 1 + i) is { } entry && entry.View == _view)
@@ -423,6 +491,22 @@ public sealed partial class Replica
             }
         }
         ExecuteReady();
+    }
+
+    /// <summary>
+    /// The primary of the view before has requests that were sent to it alone: it passes them on, or their clients would have to
+    /// wait until they send them again.
+    /// </summary>
+    private void PassOnRequests()
+    {
+        if (IsPrimary || new View(_view.Value - 1).Primary(_n) != Id)
+        {
+            return;
+        }
+        for (StoredRequest? request = _queue.First; request is not null; request = request.Next)
+        {
+            _network.SendToReplica(_view.Primary(_n), request.Message);
+        }
     }
 
     /// <summary>

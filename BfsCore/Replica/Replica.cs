@@ -64,6 +64,7 @@ public sealed partial class Replica : IServerEngine
         _stable = _lastExecuted = _lastCommitted = _lastIssued = pages.LastCheckpoint;
         _sets = new ViewChangeSets(config.F);
         _oldBatches = new OldBatches(config);
+        _watch = new PrimaryWatch(_n);
         _ownEarlier = new Leaving(_n);
         _leaving = [.. Enumerable.Range(0, _n).Select(_ => new Leaving(_n))];
         service.Open(pages.Window(tableBytes, config.ServiceStateBytes));

@@ -32,6 +32,12 @@ public sealed class StoredRequest
 
     /// <summary>Place in the order of arrival: buffers are used again, this number is not.</summary>
     internal long Arrival { get; set; }
+
+    /// <summary>When it was queued, on the monotonic clock.</summary>
+    internal long ArrivedMicros { get; set; }
+
+    /// <summary>When it was last passed on to the primary.</summary>
+    internal long RelayedMicros { get; set; }
     internal StoredRequest? Next { get; set; }
     internal StoredRequest? Previous { get; set; }
     internal bool Queued { get; set; }
@@ -70,6 +76,7 @@ public sealed class RequestPool(int n, int inlineThresholdBytes)
         stored.Authentic = authentic;
         stored.WantsFullReply = (request.Flags & RequestFlags.Retransmission) != 0;
         stored.Ordered = false;
+        stored.RelayedMicros = long.MinValue / 2;
         stored.References = 1;
         return stored;
     }

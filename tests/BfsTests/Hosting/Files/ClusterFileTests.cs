@@ -55,6 +55,7 @@ public sealed class ClusterFileTests : IDisposable
             MaxClockSkewMillis = 77,
             ServiceStateBytes = 2 << 20,
             ViewChangeTimeoutMillis = 99,
+            ViewRotationCheckpoints = 7,
         };
         ClusterFile.Write(_directory.ClusterFile, made);
         ClusterConfig read = ClusterFile.Read(_directory.ClusterFile);
