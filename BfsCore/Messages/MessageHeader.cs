@@ -29,8 +29,11 @@ public enum MessageTag : ushort
     /// <summary>"I have no key to authenticate messages to you": asks for the receiver's last NEW-KEY.</summary>
     KeyRequest = 18,
 
-    /// <summary>A whole batch, for a replica that lacks it in a new view.</summary>
+    /// <summary>A whole batch, for a replica that knows its digest and lacks it.</summary>
     Batch = 19,
+
+    /// <summary>The sender has executed this batch, and it had committed: f+1 of these stand for the certificate.</summary>
+    Committed = 20,
 }
 
 /// <summary>

@@ -96,9 +96,14 @@ public readonly ref struct BatchMessage
         {
             at = Append(buffer, at, body);
         }
-        MessageHeader.Write(buffer, MessageTag.Batch, 0, at);
-        I64(buffer, 8, seq.Value);
+        WriteHeader(buffer, seq, at);
         return at;
+    }
+
+    internal static void WriteHeader(Span<byte> buffer, SeqNum seq, int size)
+    {
+        MessageHeader.Write(buffer, MessageTag.Batch, 0, size);
+        I64(buffer, 8, seq.Value);
     }
 
     /// <summary>Writes one part with its length; returns where the next begins.</summary>

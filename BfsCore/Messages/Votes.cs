@@ -3,7 +3,7 @@ using static BfsCore.Messages.MessageHeader;
 namespace BfsCore.Messages;
 
 /// <summary>
-/// PREPARE and COMMIT (§2.3.3): one layout, two tags.
+/// PREPARE and COMMIT (§2.3.3), and COMMITTED, which says that the sender has executed it: one layout, three tags.
 ///
 ///      0 tag, flags, size   8 view i64   16 seq i64   24 digest of the batch (32)
 ///     56 replica u16, zero u16, zero u32  64 n tags

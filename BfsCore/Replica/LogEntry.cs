@@ -55,6 +55,21 @@ public sealed class VoteSet(int n)
         return count;
     }
 
+    /// <summary>The digest that at least <paramref name="count"/> replicas voted for.</summary>
+    public bool TryFind(int count, out Digest digest)
+    {
+        for (ulong rest = _received; rest != 0; rest &= rest - 1)
+        {
+            digest = _digests[BitOperations.TrailingZeroCount(rest)];
+            if (Count(digest) >= count)
+            {
+                return true;
+            }
+        }
+        digest = default;
+        return false;
+    }
+
     /// <summary>Whether <paramref name="quorum"/> replicas voted for one and the same digest that is not this one.</summary>
     public bool HasOther(in Digest digest, int quorum)
     {

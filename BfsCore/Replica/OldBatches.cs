@@ -40,7 +40,8 @@ public sealed class OldBatches(ClusterConfig config)
     public bool TryKeep(SeqNum seq, in Digest wanted, ReadOnlySpan<byte> parts)
     {
         if (!BatchMessage.TryTake(ref parts, out ReadOnlySpan<byte> message)
-            || !PrePrepare.TryParse(message, config.N, out PrePrepare prePrepare) || prePrepare.RequestCount > config.MaxBatchRequests)
+            || !PrePrepare.TryParse(message, config.N, out PrePrepare prePrepare) || prePrepare.RequestCount > config.MaxBatchRequests
+            || prePrepare.Digest != wanted)
         {
             return false;
         }

@@ -32,7 +32,7 @@ public sealed partial class Replica
             {
                 return;
             }
-            Execute(next);
+            Execute(next, tentative: !next.Committed);
         }
     }
 
@@ -50,9 +50,8 @@ public sealed partial class Replica
         }
     }
 
-    private void Execute(LogEntry entry)
+    private void Execute(LogEntry entry, bool tentative)
     {
-        bool tentative = !entry.Committed;
         _lastExecuted = entry.Seq;
         if (entry.ItemCount > 0)
         {

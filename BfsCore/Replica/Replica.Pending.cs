@@ -49,15 +49,10 @@ public sealed partial class Replica
         for (int i = 0; i < status.WantedCount; i++)
         {
             (SeqNum seq, Digest digest) = status.Wanted(i);
-            if (_oldBatches.Find(seq, digest) is null && _log.Find(seq) is { PrePrepared: true } entry && entry.Digest == digest)
+            if (HasBatch(seq, digest) && _oldBatches.Find(seq, digest) is { } batch)
             {
-                _oldBatches.Keep(entry);
-            }
-            if (_oldBatches.Find(seq, digest) is { } batch)
-            {
-                byte[] whole = new byte[Limits.MaxMessageBytes];
-                int size = BatchMessage.Write(whole, seq, batch.PrePrepare, batch.Bodies);
-                _network.SendToReplica(status.Replica, whole.AsSpan(0, size));
+                int size = BatchMessage.Write(_batch, seq, batch.PrePrepare, batch.Bodies);
+                _network.SendToReplica(status.Replica, _batch.AsSpan(0, size));
                 Counters.Retransmitted++;
             }
         }

@@ -84,7 +84,7 @@ public sealed partial class Replica
             LogEntry entry = _log.GetOrAdd(seq, _view);
             RestoreBatch(entry, digest);
             entry.PrePrepared = entry.Prepared = entry.Committed = true;
-            Execute(entry);
+            Execute(entry, tentative: false);
             OnBatchCommitted(entry);
         }
     }

@@ -47,6 +47,7 @@ public sealed partial class Replica
         {
             ConsiderStateTransfer(stuck: true);
             SendStatusPending();
+            SendStatus();
             SendOwnViewChange();
             _statusIntervalMicros = Math.Min(_statusIntervalMicros * 2, LongestStatusMicros);
         }
@@ -140,9 +141,11 @@ public sealed partial class Replica
         }
         if (status.View != _view || !_viewActive)
         {
-            Drop(DropReason.WrongView);
+            SendCommittedAgain(status);
             return;
         }
+        // In the same view too: the primary may have kept its pre-prepare from this replica (pitfall 13).
+        SendCommittedAgain(status);
         SendMissingRequests(status);
         SendBatchesAgain(status);
     }

@@ -87,18 +87,17 @@ public sealed partial class Replica
     {
         if (_viewActive)
         {
-            StoredRequest? head = IsPrimary || _transfer is not null ? null : _queue.First;
-            if (head is null)
+            long awaited = Awaited();
+            if (awaited == 0)
             {
-                _awaited = 0;
                 _viewDeadlineMicros = long.MaxValue;
             }
-            else if (head.Arrival != _awaited)
+            else if (awaited != _awaited)
             {
-                _awaited = head.Arrival;
                 _extended = false;
                 _viewDeadlineMicros = _now.MonotonicMicros + ViewTimeoutMicros;
             }
+            _awaited = awaited;
         }
         long late = _now.MonotonicMicros - _viewDeadlineMicros;
         if (_viewActive && late > HeldUpMicros && !_extended)
@@ -117,6 +116,19 @@ public sealed partial class Replica
         {
             LeaveFor(_view.Next, ViewChangeReason.SlowPrimary);
         }
+    }
+
+    /// <summary>
+    /// What the primary has to bring about next: the commit of a batch that was executed tentatively (its requests have left the
+    /// queue, but clients may still lack replies), or the execution of the request at the head. Zero for nothing.
+    /// </summary>
+    private long Awaited()
+    {
+        if (IsPrimary || _transfer is not null)
+        {
+            return 0;
+        }
+        return _lastExecuted > _lastCommitted ? -_lastExecuted.Value : _queue.First?.Arrival ?? 0;
     }
 
     private bool AnotherHasLeft()
@@ -509,10 +521,7 @@ public sealed partial class Replica
         }
     }
 
-    /// <summary>
-    /// A batch that was executed tentatively and is not the new view's goes away (§5.1.2): back to the last checkpoint before
-    /// it; what had committed since is executed again as the new view commits it again.
-    /// </summary>
+    /// <summary>A batch that was executed tentatively stays only if it is the new view's (§5.1.2).</summary>
     private void UndoTentative(in NewView newView)
     {
         if (_lastExecuted == _lastCommitted || _transfer is not null)
@@ -521,10 +530,18 @@ public sealed partial class Replica
         }
         long index = _lastExecuted - newView.Checkpoint - 1;
         Digest executed = _log.Find(_lastExecuted)?.Digest ?? default;
-        if (index >= 0 && index < newView.BatchCount && newView.BatchAt((int)index) == executed)
+        if (index < 0 || index >= newView.BatchCount || newView.BatchAt((int)index) != executed)
         {
-            return;
+            UndoTentative();
         }
+    }
+
+    /// <summary>
+    /// Back to the last checkpoint before the tentative execution; what had committed since is executed again, as the new view
+    /// commits it again or others say that it did.
+    /// </summary>
+    private void UndoTentative()
+    {
         SeqNum target = _stable;
         for (int i = 0; i < _pages.CheckpointCount; i++)
         {
@@ -584,20 +601,13 @@ public sealed partial class Replica
     /// <summary>Marks a batch as pre-prepared in the new view; a backup that has it sends its prepare.</summary>
     private void Propose(SeqNum seq, in Digest digest)
     {
-        LogEntry entry = _log.GetOrAdd(seq, _view);
-        if (digest.IsZero)
-        {
-            entry.SetPrePrepare(0, default, 0);
-        }
-        else if (_oldBatches.Find(seq, digest) is { } batch)
-        {
-            TakeOver(entry, batch);
-        }
-        else
+        if (!HasBatch(seq, digest))
         {
             _wanted.Add((seq, digest));
             return;
         }
+        LogEntry entry = _log.GetOrAdd(seq, _view);
+        RestoreBatch(entry, digest);
         entry.PrePrepared = true;
         LogPrePrepared(entry);
         if (!IsPrimary)
@@ -646,8 +656,12 @@ public sealed partial class Replica
             Drop(DropReason.Malformed);
             return;
         }
+        if (IsClaimed(seq, out Digest claimed) && !HasBatch(seq, claimed) && _oldBatches.TryKeep(seq, claimed, parts))
+        {
+            ExecuteClaimed();
+        }
         int at = _wanted.FindIndex(w => w.Seq == seq);
-        if (at < 0 || !_oldBatches.TryKeep(seq, _wanted[at].Digest, parts))
+        if (at < 0 || !(_oldBatches.Has(seq, _wanted[at].Digest) || _oldBatches.TryKeep(seq, _wanted[at].Digest, parts)))
         {
             Drop(DropReason.BadDigest);
             return;

@@ -27,6 +27,7 @@ public sealed partial class Replica : IServerEngine
     private readonly byte[] _scratch;
     private readonly byte[] _result = new byte[Limits.MaxResultBytes];
     private readonly byte[] _message;
+    private readonly byte[] _batch = new byte[Limits.MaxMessageBytes];
 
     private View _view;
     private SeqNum _stable;
@@ -65,6 +66,8 @@ public sealed partial class Replica : IServerEngine
         _sets = new ViewChangeSets(config.F);
         _oldBatches = new OldBatches(config);
         _watch = new PrimaryWatch(_n);
+        _claims = new CommittedClaims(_n, config.LogSize);
+        _learned = new LogEntry(_n);
         _ownEarlier = new Leaving(_n);
         _leaving = [.. Enumerable.Range(0, _n).Select(_ => new Leaving(_n))];
         service.Open(pages.Window(tableBytes, config.ServiceStateBytes));
@@ -143,6 +146,9 @@ public sealed partial class Replica : IServerEngine
                 break;
             case MessageTag.Batch:
                 OnBatch(message);
+                break;
+            case MessageTag.Committed:
+                OnCommitted(message, source);
                 break;
             case MessageTag.Fetch:
                 OnFetch(message, source);

@@ -158,7 +158,7 @@ public sealed class MessageTests
     public void Tags_are_frozen()
     {
         Assert.Equal("Request=1 Reply=2 PrePrepare=3 Prepare=4 Commit=5 Checkpoint=6 ViewChange=7 ViewChangeAck=8 NewView=9 "
-            + "NewKey=10 StatusActive=11 StatusPending=12 Fetch=13 MetaData=14 Data=15 QueryStable=16 ReplyStable=17 KeyRequest=18 Batch=19",
+            + "NewKey=10 StatusActive=11 StatusPending=12 Fetch=13 MetaData=14 Data=15 QueryStable=16 ReplyStable=17 KeyRequest=18 Batch=19 Committed=20",
             string.Join(' ', Enum.GetValues<MessageTag>().Select(t => $"{t}={(int)t}")));
     }
 
