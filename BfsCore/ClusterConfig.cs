@@ -99,6 +99,19 @@ public sealed record ClusterConfig
     /// <summary>f+1: at least one correct replica.</summary>
     public int WeakQuorum => F + 1;
 
+    /// <summary>
+    /// What tells this cluster from every other: a digest of its replicas' public keys. Hosts, ports and clients may change.
+    /// </summary>
+    public Digest Identity()
+    {
+        using var hash = System.Security.Cryptography.IncrementalHash.CreateHash(System.Security.Cryptography.HashAlgorithmName.SHA256);
+        foreach (ReplicaInfo replica in Replicas)
+        {
+            hash.AppendData(replica.PublicKey.Span);
+        }
+        return Digest.Read(hash.GetHashAndReset());
+    }
+
     /// <summary>The client of that identifier, or null.</summary>
     public ClientInfo? FindClient(ClientId id)
     {

@@ -67,6 +67,7 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
                     new KeyExchange(_config, _signer), new FileStableStore(directory.AcceptedCounters(id)), _storage.Votes)
                 {
                     CheckpointBecameStable = _storage.OnStable,
+                    StateTransferred = _storage.OnTransferred,
                 };
                 (_engine, _counters) = (_replica, _replica.Counters);
                 _storage.RestoreLog(_replica);

@@ -27,17 +27,20 @@ internal sealed class ReplicaStorage : IDisposable
     public ReplicaStorage(ClusterDirectory directory, ClusterConfig config, ReplicaId id, ILogger logger)
     {
         _logger = logger;
-        _file = StateFile.Open(directory.Replica(id), Replica.StateBytes(config));
-        if (_file.Status == StateFileStatus.Damaged)
+        _file = StateFile.Open(directory.Replica(id), Replica.StateBytes(config), config.Identity());
+        if (config.Mode == ClusterMode.NoRep && !Pages.IsTrusted)
         {
             string text = _file.StatusText;
             _file.Dispose();
-            throw new ReplicaStartException($"{directory.Replica(id)}: {text}. If the other replicas are well, move "
-                + "state.image, state.journal and state.meta away: this one then fetches its state from them");
+            throw new ReplicaStartException($"{directory.Replica(id)}: {text}, and there are no other replicas to repair it from");
         }
         _votes = config.Mode == ClusterMode.NoRep ? null : VoteLogFile.Open(directory.Replica(id));
-        _logger.Log(_file.Status == StateFileStatus.UncleanStop ? LogLevel.Warning : LogLevel.Information,
-            "state: {Status}", _file.StatusText);
+        _logger.Log(_file.Status is StateFileStatus.UncleanStop or StateFileStatus.Damaged ? LogLevel.Warning : LogLevel.Information,
+            "state: {Status}; {Pages} pages checked", _file.StatusText, _file.PagesChecked);
+        if (!Pages.IsTrusted)
+        {
+            _logger.LogWarning("joins the others by state transfer: what differs is fetched from them");
+        }
     }
 
     public PagedState Pages => _file.State;
@@ -60,6 +63,12 @@ internal sealed class ReplicaStorage : IDisposable
         _quiet.Saved(replica.LastExecuted.Value);
     }
 
+    /// <summary>How many pages a start found in use and checked.</summary>
+    public long PagesChecked => _file.PagesChecked;
+
+    /// <summary>The files were damaged when the replica started.</summary>
+    public bool WasDamaged => _file.Status == StateFileStatus.Damaged;
+
     /// <summary>A checkpoint became stable: save it if much has changed.</summary>
     public void OnStable(SeqNum stable)
     {
@@ -69,10 +78,22 @@ internal sealed class ReplicaStorage : IDisposable
         }
     }
 
+    /// <summary>A state transfer has ended. The files are brought up to it at once if they were damaged.</summary>
+    public void OnTransferred(StateTransferReport report)
+    {
+        _logger.LogInformation("state transfer: checkpoint {Checkpoint} is here; {Fetched} pages differed and were fetched, "
+            + "{Cleared} became zeros; {State}", report.Checkpoint, report.Fetched, report.Cleared,
+            report.Repaired ? "the state is repaired" : "the state is up to date");
+        if (report.Repaired)
+        {
+            Try(() => SaveImage(report.Checkpoint, cleanStop: false));
+        }
+    }
+
     /// <summary>To be called every second: saves once nothing has been executed for a while.</summary>
     public void OnSecond(Replica replica)
     {
-        if (_quiet.IsTimeToSave(replica.LastExecuted.Value))
+        if (Pages.IsTrusted && _quiet.IsTimeToSave(replica.LastExecuted.Value))
         {
             Try(() =>
             {
@@ -104,7 +125,10 @@ internal sealed class ReplicaStorage : IDisposable
     /// <exception cref="IOException">The disk is full, for example: the next start has more to read.</exception>
     public void SaveForStop(Replica replica)
     {
-        SaveImage(replica.StableCheckpoint, cleanStop: true);
+        if (Pages.IsTrusted)
+        {
+            SaveImage(replica.StableCheckpoint, cleanStop: true);
+        }
         _votes!.Sync();
     }
 
@@ -127,7 +151,7 @@ internal sealed class ReplicaStorage : IDisposable
     /// <summary>The log begins with the saved image; without one it must keep all.</summary>
     private void RestartLog()
     {
-        if (_file.SavedCheckpoint == _replica!.StableCheckpoint)
+        if (Pages.IsTrusted && _file.SavedCheckpoint == _replica!.StableCheckpoint)
         {
             _replica.RestartLog();
         }

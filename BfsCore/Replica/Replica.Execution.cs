@@ -16,7 +16,7 @@ public sealed partial class Replica
     /// </summary>
     private void ExecuteReady()
     {
-        while (_transfer is null)
+        while (StateIsWhole)
         {
             if (_lastExecuted > _lastCommitted)
             {

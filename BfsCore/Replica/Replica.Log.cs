@@ -35,7 +35,8 @@ public sealed partial class Replica
 
     private void LogEverything()
     {
-        LogMark(VoteRecordKind.Base, _stable, StableDigest);
+        // Without the state that earlier votes were for, the log begins above them.
+        LogMark(VoteRecordKind.Base, LowWaterMark, LowWaterMark == _stable ? StableDigest : default);
         Leaving own = _leaving[Id.Value];
         if (own.View == _view && own.Message.Length > 0)
         {

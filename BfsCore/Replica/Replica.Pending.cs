@@ -15,7 +15,7 @@ public sealed partial class Replica
         {
             have |= _leaving[j].View == _view && _leaving[j].Facts is not null ? 1UL << j : 0;
         }
-        int size = StatusPending.Write(_message, _n, _view, _stable, Id, _newView is not null || _viewActive, have, _wanted);
+        int size = StatusPending.Write(_message, _n, _view, StableForOthers, Id, _newView is not null || _viewActive, have, _wanted);
         _keys.Authenticate(_message.AsSpan(0, StatusPending.HeaderBytes),
             _message.AsSpan(size - (_n * MessageHeader.TagBytes), _n * MessageHeader.TagBytes));
         _network.MulticastToReplicas(_message.AsSpan(0, size));
@@ -33,6 +33,7 @@ public sealed partial class Replica
         {
             return;
         }
+        SendCheckpointsAgain(status.Replica, status.StableCheckpoint);
         SendWantedBatches(status);
         if (status.View < _view)
         {

@@ -62,7 +62,8 @@ public sealed partial class Replica
 
     private void OnOrderedRequest(in Request request, int client)
     {
-        int order = _replies.Compare(client, request.Slot, request.Session, request.Timestamp);
+        // A reply table that is being replaced tells nothing; execution will look again.
+        int order = StateIsWhole ? _replies.Compare(client, request.Slot, request.Session, request.Timestamp) : 1;
         if (order <= 0)
         {
             // Look in the reply table first: an executed request starts no timer (pitfall 7).
@@ -141,14 +142,14 @@ public sealed partial class Replica
     /// </summary>
     private void OnReadOnlyRequest(in Request request, int client)
     {
+        if (!StateIsWhole)
+        {
+            // The state is neither the old one nor the new one; the client has enough other replicas.
+            return;
+        }
         if (!_config.ReadOnlyOptimization || !_service.IsReadOnly(request.Operation))
         {
             Drop(DropReason.NotReadOnly);
-            return;
-        }
-        if (_transfer is not null)
-        {
-            // The state is neither the old one nor the new one; the client has enough other replicas.
             return;
         }
         if (_lastExecuted == _lastCommitted)

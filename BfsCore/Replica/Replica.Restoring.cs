@@ -51,6 +51,7 @@ public sealed partial class Replica
             case VoteRecordKind.Base:
                 _view = record.View;
                 _floor = Last(_floor, record.Seq);
+                CompareWithBase(record.Seq, record.Digest);
                 return true;
             case VoteRecordKind.PrePrepared:
                 restored.Entries[seq] = (record.Digest, false);
@@ -74,9 +75,25 @@ public sealed partial class Replica
         }
     }
 
+    /// <summary>The log tells what the image should be when it begins with the same checkpoint.</summary>
+    private void CompareWithBase(SeqNum seq, Digest digest)
+    {
+        if (seq == _stable && seq == _lastExecuted && seq.Value > 0)
+        {
+            Diverged |= !digest.IsZero && digest != StableDigest;
+        }
+        else if (Diverged && seq.Value == 0)
+        {
+            // The log has everything since the beginning, which is known: all zeros.
+            _pages.Blank();
+            Diverged = false;
+            StateBecameWhole();
+        }
+    }
+
     private void ExecuteRestored(Restored restored)
     {
-        while (restored.Committed.TryGetValue(_lastExecuted.Value + 1, out Digest digest)
+        while (restored.Committed.TryGetValue(_lastExecuted.Value + 1, out Digest digest) && !Diverged
             && _oldBatches.Has(_lastExecuted.Next, digest))
         {
             SeqNum seq = _lastExecuted.Next;

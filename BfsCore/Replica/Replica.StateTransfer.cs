@@ -4,6 +4,12 @@ using BfsCore.State;
 
 namespace BfsCore.Replication;
 
+/// <summary>What a state transfer did.</summary>
+/// <param name="Fetched">Pages fetched, because they differed.</param>
+/// <param name="Cleared">Pages that differed and became zeros.</param>
+/// <param name="Repaired">What was there before was damaged, not only old.</param>
+public readonly record struct StateTransferReport(SeqNum Checkpoint, long Fetched, long Cleared, bool Repaired);
+
 /// <summary>State transfer (§5.3.2): fetching what this replica lacks, and answering those who fetch.</summary>
 public sealed partial class Replica
 {
@@ -24,8 +30,14 @@ public sealed partial class Replica
     private readonly SeqNum[] _pinned;
     private readonly long[] _pinnedUntilMicros;
 
+    /// <summary>Called when a state transfer has ended.</summary>
+    public Action<StateTransferReport>? StateTransferred { get; set; }
+
     /// <summary>The checkpoint that is being fetched; zero when none is.</summary>
     public SeqNum TransferTarget => _transfer?.Checkpoint ?? default;
+
+    /// <summary>Whether the state is that of some number: neither being replaced nor in doubt.</summary>
+    public bool StateIsWhole => _transfer is null && !Diverged;
 
     /// <summary>Pages of the running transfer that were fetched so far.</summary>
     public long TransferPages => _transfer?.PagesInstalled ?? 0;
@@ -36,7 +48,8 @@ public sealed partial class Replica
     /// </summary>
     private void ConsiderStateTransfer(bool stuck)
     {
-        SeqNum beyond = Diverged ? _stable : stuck ? _lastCommitted : HighWaterMark;
+        bool needed = Diverged || _floor > _lastCommitted;
+        SeqNum beyond = needed ? new(Math.Max(LowWaterMark.Value - 1, 0)) : stuck ? _lastCommitted : HighWaterMark;
         if (!_checkpoints.TryFindAhead(beyond, _config.WeakQuorum, out SeqNum seq, out Digest digest)
             || (_transfer is not null && seq <= _transfer.Checkpoint))
         {
@@ -44,14 +57,26 @@ public sealed partial class Replica
         }
         if (_transfer is null)
         {
-            // What was executed since the stable checkpoint is undone: the tree must describe the state.
-            _pages.RollbackTo(_stable);
-            _lastExecuted = _lastCommitted = _stable;
+            PrepareForTransfer();
         }
         _transfer = new StateTransfer(_pages, seq, digest, abandoned: _transfer);
         Counters.StateTransfers++;
         AskForMore();
         FinishStateTransfer();
+    }
+
+    /// <summary>
+    /// What was executed since the stable checkpoint is undone: the tree must describe the state. If what is in memory is in
+    /// doubt, the tree is made to (§5.3.3).
+    /// </summary>
+    private void PrepareForTransfer()
+    {
+        _pages.RollbackTo(_stable);
+        _lastExecuted = _lastCommitted = _stable;
+        if (Diverged && _pages.IsTrusted)
+        {
+            Counters.PagesDamaged += _pages.RecomputeDigests();
+        }
     }
 
     private void RunStateTransfer()
@@ -138,17 +163,33 @@ public sealed partial class Replica
         SeqNum seq = transfer.Checkpoint;
         _transfer = null;
         _transferDeadlineMicros = long.MaxValue;
+        var report = new StateTransferReport(seq, transfer.PagesInstalled, transfer.PagesCleared, Repaired: Diverged);
         Counters.PagesFetched += transfer.PagesInstalled;
-        _pages.TakeCheckpoint(seq);
+        Counters.PagesCleared += transfer.PagesCleared;
+        _pages.CompleteTransfer(seq);
         BfsAssert.That(_pages.CheckpointDigest(seq) == transfer.Root);
         Diverged = false;
-        _service.StateReplaced();
+        StateBecameWhole();
         _lastExecuted = _lastCommitted = seq;
         _lastIssued = Last(_lastIssued, seq);
         ForgetExecutedRequests();
         MakeStable(seq);
+        StateTransferred?.Invoke(report);
         CountIncompleteBatches();
         ExecuteReady();
+    }
+
+    /// <summary>The service may look at the state, for the first time if the image that the replica started from was damaged.</summary>
+    private void StateBecameWhole()
+    {
+        if (_serviceIsOpen)
+        {
+            _service.StateReplaced();
+            return;
+        }
+        _serviceIsOpen = true;
+        long tableBytes = ReplyTable.SizeFor(_config);
+        _service.Open(_pages.Window(tableBytes, _config.ServiceStateBytes));
     }
 
     /// <summary>Requests whose execution came with the state need not wait any longer.</summary>
@@ -188,7 +229,7 @@ public sealed partial class Replica
             _keys.OnKeyTrouble(fetch.Replica.Value, source, _now.MonotonicMicros);
             return;
         }
-        if (_transfer is not null || !_pages.HasCheckpoint(fetch.Checkpoint) || fetch.Checkpoint > _lastCommitted)
+        if (!StateIsWhole || !_pages.HasCheckpoint(fetch.Checkpoint) || fetch.Checkpoint > _lastCommitted)
         {
             Drop(DropReason.OutsideWaterMarks);
             return;

@@ -71,7 +71,11 @@ public sealed partial class Replica
     /// <summary>Whether this replica waits for anything that others may have to send again.</summary>
     private bool SomethingIsOutstanding()
     {
-        if (_queue.Count > 0 || _wanted.Count > 0 || _lastCommitted < _lastExecuted || _transfer is not null)
+        if (_queue.Count > 0 || _wanted.Count > 0 || _lastCommitted < _lastExecuted || !StateIsWhole)
+        {
+            return true;
+        }
+        if (_checkpoints.TryFindAhead(_lastCommitted, _config.WeakQuorum, out _, out _))
         {
             return true;
         }
@@ -79,6 +83,9 @@ public sealed partial class Replica
         return (next is not null && (next.HasPrePrepare || next.Prepares.Any || next.Commits.Any))
             || _lastIssued > _lastCommitted || _pages.LastCheckpoint > _stable;
     }
+
+    /// <summary>What the others are told: a replica whose state is in doubt wants to hear of every checkpoint.</summary>
+    private SeqNum StableForOthers => Diverged ? default : _stable;
 
     private void SendStatus()
     {
@@ -103,7 +110,7 @@ public sealed partial class Replica
             }
         }
         // A batch executed tentatively still waits for commits: "executed" is what has committed.
-        int size = builder.Finish(_view, _stable, _lastCommitted, Id);
+        int size = builder.Finish(_view, StableForOthers, _lastCommitted, Id);
         _keys.Authenticate(_message.AsSpan(0, StatusActive.HeaderBytes), _message.AsSpan(size - (_n * MessageHeader.TagBytes),
             _n * MessageHeader.TagBytes));
         _network.MulticastToReplicas(_message.AsSpan(0, size));
@@ -134,7 +141,7 @@ public sealed partial class Replica
         {
             return;
         }
-        SendCheckpointsAgain(status);
+        SendCheckpointsAgain(status.Replica, status.StableCheckpoint);
         if (status.View < _view)
         {
             HelpIntoView(status.Replica);
@@ -151,14 +158,14 @@ public sealed partial class Replica
     }
 
     /// <summary>The stable checkpoint, and announced ones above it, if the sender's own stable one is lower.</summary>
-    private void SendCheckpointsAgain(in StatusActive status)
+    private void SendCheckpointsAgain(ReplicaId to, SeqNum above)
     {
         for (int i = 0; i < _pages.CheckpointCount; i++)
         {
             SeqNum seq = _pages.CheckpointAt(i);
-            if (seq > status.StableCheckpoint && seq.Value > 0 && seq <= _lastCommitted && !Diverged)
+            if (seq > above && seq.Value > 0 && seq <= _lastCommitted && !Diverged)
             {
-                _network.SendToReplica(status.Replica, BuildCheckpoint(seq, _pages.CheckpointDigest(seq)));
+                _network.SendToReplica(to, BuildCheckpoint(seq, _pages.CheckpointDigest(seq)));
                 Counters.Retransmitted++;
             }
         }

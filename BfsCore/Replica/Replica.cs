@@ -16,6 +16,7 @@ public sealed partial class Replica : IServerEngine
     private readonly int _n;
     private readonly PagedState _pages;
     private readonly IService _service;
+    private bool _serviceIsOpen;
     private readonly INetwork _network;
     private readonly IReplicaObserver? _observer;
     private readonly ReplicaKeys _keys;
@@ -70,7 +71,11 @@ public sealed partial class Replica : IServerEngine
         _learned = new LogEntry(_n);
         _ownEarlier = new Leaving(_n);
         _leaving = [.. Enumerable.Range(0, _n).Select(_ => new Leaving(_n))];
-        service.Open(pages.Window(tableBytes, config.ServiceStateBytes));
+        Diverged = !pages.IsTrusted;
+        if (!Diverged)
+        {
+            StateBecameWhole();
+        }
     }
 
     /// <summary>Bytes of replicated memory a cluster of this configuration needs: the library's pages and the service's.</summary>
@@ -89,7 +94,7 @@ public sealed partial class Replica : IServerEngine
     public ReplicaCounters Counters { get; } = new();
 
     /// <summary>High water mark H = h + L (§2.3.4).</summary>
-    private SeqNum HighWaterMark => _stable + _config.LogSize;
+    private SeqNum HighWaterMark => LowWaterMark + _config.LogSize;
 
     /// <summary>Bytes held for requests that wait or are in the log.</summary>
     public long RequestBytesHeld => _pool.InUseBytes;

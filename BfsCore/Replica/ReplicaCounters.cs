@@ -35,6 +35,12 @@ public sealed class ReplicaCounters
 
     /// <summary>Pages fetched from others because they differed.</summary>
     public long PagesFetched { get; internal set; }
+
+    /// <summary>Pages set to zeros because they are at the others, which need not be fetched for that.</summary>
+    public long PagesCleared { get; internal set; }
+
+    /// <summary>Pages in memory that were found not to be what their digests said.</summary>
+    public long PagesDamaged { get; internal set; }
     public long PagesSent { get; internal set; }
 
     public long Dropped(DropReason reason) => _drops[(int)reason];

@@ -39,12 +39,7 @@ public sealed unsafe partial class PagedState
     public void TakeCheckpoint(SeqNum n)
     {
         BfsAssert.That(!_disposed && n > LastCheckpoint);
-        _open.Sort();
-        HashModifiedPages();
-        for (int level = _tree.PageLevel - 1; level >= 0; level--)
-        {
-            HashAncestors(level);
-        }
+        HashModified();
         _open = _spare.Count > 0 ? _spare.Pop() : new CheckpointCopies(_tree.Levels);
         _open.Number = n;
         _checkpoints.Add(_open);
@@ -121,15 +116,27 @@ public sealed unsafe partial class PagedState
         OpenEpoch();
     }
 
+    /// <summary>Brings the tree up to the current content, each digest once, from the pages up.</summary>
+    private void HashModified()
+    {
+        _open.Sort();
+        HashModifiedPages();
+        for (int level = _tree.PageLevel - 1; level >= 0; level--)
+        {
+            HashAncestors(level);
+        }
+    }
+
     private void HashModifiedPages()
     {
         DigestLog log = _open.DigestsAt(_tree.PageLevel);
+        bool known = _installed.Count > 0;
         for (int slot = 0; slot < _open.Count; slot++)
         {
             long page = _open.PageIndex(slot);
-            Replace(log, _tree.PageLevel, page, PartitionTree.PageDigest(Page(page)));
+            Replace(log, _tree.PageLevel, page, known ? _installed[_slots[page]] : PartitionTree.PageDigest(Page(page)));
         }
-        PagesHashed += _open.Count;
+        PagesHashed += known ? 0 : _open.Count;
     }
 
     private void HashAncestors(int level)

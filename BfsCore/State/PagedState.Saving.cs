@@ -56,23 +56,16 @@ public sealed unsafe partial class PagedState
     {
         BfsAssert.That(_checkpoints.Count == 1 && _open.Count == 0);
         _open.Number = n;
-        for (int level = _tree.PageLevel - 1; level >= 0; level--)
-        {
-            for (long index = 0; index < NodesAt(level); index++)
-            {
-                _tree[level, index] = _tree.Compute(level, index);
-            }
-        }
+        HashInterior();
     }
 
-    /// <summary>Computes the digests of pages that an image brought.</summary>
+    /// <summary>Computes the digests of pages that an image brought; threads may share the work.</summary>
     internal void HashImagePages(long firstPage, long count)
     {
         for (long page = firstPage; page < firstPage + count; page++)
         {
             _tree[_tree.PageLevel, page] = PartitionTree.PageDigest(Page(page));
         }
-        PagesHashed += count;
     }
 
     private void MarkDirty(long page)

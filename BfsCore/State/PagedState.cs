@@ -92,13 +92,6 @@ public sealed unsafe partial class PagedState : IDisposable
         return new Span<byte>(_base + offset, length);
     }
 
-    /// <summary>Replaces a page by content that came from elsewhere (state transfer): a modification like any other.</summary>
-    public void InstallPage(long page, ReadOnlySpan<byte> content)
-    {
-        BfsAssert.That(page >= 0 && page < PageCount && content.Length == PageBytes);
-        content.CopyTo(Modify(page << PageBits, PageBytes));
-    }
-
     public void Dispose()
     {
         if (_disposed)
@@ -171,6 +164,7 @@ public sealed unsafe partial class PagedState : IDisposable
     {
         bool guarded = ReadOnlyGuard;
         _epoch++;
+        _installed.Clear();
         ReadOnlyGuard = guarded;
     }
 }

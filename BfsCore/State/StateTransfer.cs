@@ -37,8 +37,7 @@ public sealed class StateTransfer
     private readonly Stack<FetchItem> _waiting = new();
     private readonly List<FetchItem> _asked = [];
 
-    // Pages installed by this or an abandoned transfer: the tree does not know them yet.
-    private readonly Dictionary<long, Digest> _installed;
+    // Partitions above pages that this or an abandoned transfer installed: their digests in the tree are of before.
     private readonly HashSet<(int Level, long Index)> _above;
 
     public StateTransfer(PagedState pages, SeqNum checkpoint, in Digest root, StateTransfer? abandoned = null)
@@ -46,11 +45,11 @@ public sealed class StateTransfer
         BfsAssert.That(abandoned is not null || pages.ModifiedPagesInEpoch == 0);
         _pages = pages;
         _base = pages.LastCheckpoint;
-        _installed = abandoned?._installed ?? [];
         _above = abandoned?._above ?? [];
         Checkpoint = checkpoint;
         Root = root;
         PagesInstalled = abandoned?.PagesInstalled ?? 0;
+        PagesCleared = abandoned?.PagesCleared ?? 0;
         if (root.IsZero)
         {
             ClearBelow(0, 0);
@@ -66,6 +65,9 @@ public sealed class StateTransfer
 
     /// <summary>Pages whose content was fetched and differed.</summary>
     public long PagesInstalled { get; private set; }
+
+    /// <summary>Pages that differed and are zeros at the checkpoint: not fetched.</summary>
+    public long PagesCleared { get; private set; }
 
     /// <summary>META-DATA messages that were needed.</summary>
     public long MetaDataReceived { get; private set; }
@@ -185,6 +187,7 @@ public sealed class StateTransfer
                 continue;
             }
             Install((item.Index * PagedState.Fanout) + child, content, item.PageDigests[child]);
+            PagesInstalled++;
             item.Mask &= ~(1UL << child);
         }
         if (item.Mask == 0)
@@ -195,14 +198,15 @@ public sealed class StateTransfer
 
     private void Install(long page, ReadOnlySpan<byte> content, in Digest digest)
     {
-        _pages.InstallPage(page, content);
-        _installed[page] = digest;
-        PagesInstalled++;
+        _pages.InstallPage(page, content, digest);
         long index = page;
         for (int level = _pages.Levels - 2; level >= 0; level--)
         {
             index /= PagedState.Fanout;
-            _above.Add((level, index));
+            if (!_above.Add((level, index)))
+            {
+                return;
+            }
         }
     }
 
@@ -218,6 +222,7 @@ public sealed class StateTransfer
             Span<byte> zeros = stackalloc byte[PagedState.PageBytes];
             zeros.Clear();
             Install(index, zeros, default);
+            PagesCleared++;
             return;
         }
         for (int i = 0; i < PagedState.Fanout; i++)
@@ -236,18 +241,11 @@ public sealed class StateTransfer
     /// </summary>
     private Digest OwnDigest(int level, long index)
     {
-        if (_installed.Count > 0)
+        if (level == _pages.Levels - 1)
         {
-            if (level == _pages.Levels - 1)
-            {
-                return _installed.TryGetValue(index, out Digest digest) ? digest : _pages.NodeDigestAt(_base, level, index);
-            }
-            if (_above.Contains((level, index)))
-            {
-                return Unknown;
-            }
+            return _pages.CurrentPageDigest(index);
         }
-        return _pages.NodeDigestAt(_base, level, index);
+        return _above.Contains((level, index)) ? Unknown : _pages.NodeDigestAt(_base, level, index);
     }
 
     private static readonly Digest Unknown = Digest.Read("no digest of SHA-256 is this text"u8);

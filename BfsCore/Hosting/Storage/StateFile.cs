@@ -14,7 +14,9 @@ public enum StateFileStatus
     /// <summary>A saved checkpoint; what the process did after it is not here.</summary>
     UncleanStop,
 
-    /// <summary>The files do not hold what they say: the state must not be trusted.</summary>
+    /// <summary>
+    /// The files do not hold what they say: the state must not be trusted. What is right of it need not be fetched again.
+    /// </summary>
     Damaged,
 }
 
@@ -62,6 +64,9 @@ public sealed unsafe class StateFile : IDisposable
     /// <summary>The status in words, for the log and the operator.</summary>
     public string StatusText { get; private set; } = "";
 
+    /// <summary>Pages that the start found in use and computed the digests of.</summary>
+    public long PagesChecked { get; private set; }
+
     /// <summary>The checkpoint that the image on disk holds.</summary>
     public SeqNum SavedCheckpoint => _meta.Checkpoint;
 
@@ -70,18 +75,22 @@ public sealed unsafe class StateFile : IDisposable
 
     /// <summary>
     /// Opens or creates the state in a directory, finishes a save that was interrupted, and checks every page that is not a
-    /// hole against the saved root digest (about a second per gigabyte). From here on the files count as in use, until a
-    /// save says that the process ends.
+    /// hole against the saved root digest (about half a second per gigabyte and processor). From here on the files count as
+    /// in use, until a save says that the process ends. A damaged state opens too, as one that is not trusted
+    /// (<see cref="PagedState.IsTrusted"/>): its files change only when it was made whole and is saved.
     /// </summary>
     /// <param name="sizeBytes">A multiple of the page size; must be what the files were made with.</param>
-    /// <exception cref="StateFileException">Another process has the files, they are of another size, or I/O fails.</exception>
-    public static StateFile Open(string directory, long sizeBytes)
+    /// <param name="cluster">What the files must have been made for; zero to take any.</param>
+    /// <exception cref="StateFileException">
+    /// Another process has the files, they are of another size or cluster, or I/O fails.
+    /// </exception>
+    public static StateFile Open(string directory, long sizeBytes, Digest cluster = default)
     {
         IStateDisk? disk = null;
         try
         {
             disk = new StateDisk(directory);
-            return Open(disk, sizeBytes);
+            return Open(disk, sizeBytes, cluster);
         }
         catch (Exception e) when (e is not StateFileException and (IOException or UnauthorizedAccessException))
         {
@@ -95,19 +104,20 @@ public sealed unsafe class StateFile : IDisposable
         }
     }
 
-    internal static StateFile Open(IStateDisk disk, long sizeBytes)
+    internal static StateFile Open(IStateDisk disk, long sizeBytes, Digest cluster = default)
     {
         BfsAssert.That(sizeBytes > 0 && sizeBytes % PagedState.PageBytes == 0);
         long pages = sizeBytes / PagedState.PageBytes;
         byte[] metaBytes = disk.ReadMeta();
         StateMeta? written = StateMeta.Decode(metaBytes);
         StateMeta? found = written;
+        RefuseOthers(found, sizeBytes, cluster);
         string? problem = FirstProblem(disk, metaBytes, found, sizeBytes);
         if (problem == null && found != null)
         {
             found = Replay(disk, found.Value);
         }
-        StateMeta meta = found ?? new StateMeta(pages, default, default, false);
+        StateMeta meta = (found ?? new StateMeta(pages, default, default, false)) with { Cluster = cluster };
         if (disk.Length(StatePart.Image) != sizeBytes)
         {
             disk.Resize(StatePart.Image, sizeBytes);
@@ -135,13 +145,13 @@ public sealed unsafe class StateFile : IDisposable
     /// <exception cref="StateFileException">I/O failed, for example on a full disk.</exception>
     public void Save(SeqNum stable, bool cleanStop = false)
     {
-        // Saving over a damaged state would give it a right digest.
-        BfsAssert.That(Status != StateFileStatus.Damaged);
+        // Saving a damaged state would give it a right digest.
+        BfsAssert.That(State.IsTrusted);
         BfsAssert.That(State.HasCheckpoint(stable) && stable >= SavedCheckpoint);
         try
         {
             FinishPending();
-            var target = new StateMeta(State.PageCount, stable, State.CheckpointDigest(stable), cleanStop);
+            var target = new StateMeta(State.PageCount, stable, State.CheckpointDigest(stable), cleanStop, _meta.Cluster);
             if (State.DirtyPages == 0)
             {
                 WriteMeta(target);
@@ -178,14 +188,24 @@ public sealed unsafe class StateFile : IDisposable
         _disk.Dispose();
     }
 
-    private static string? FirstProblem(IStateDisk disk, byte[] metaBytes, StateMeta? meta, long sizeBytes)
+    /// <summary>Files that are whole but not this replica's are left alone.</summary>
+    private static void RefuseOthers(StateMeta? meta, long sizeBytes, Digest cluster)
     {
-        long imageBytes = disk.Length(StatePart.Image);
         if (meta is { } m && m.Pages != sizeBytes / PagedState.PageBytes)
         {
             throw new StateFileException($"the saved state has {m.Pages * PagedState.PageBytes} bytes, the cluster file "
                 + $"says {sizeBytes}: the size of a state cannot change");
         }
+        if (meta is { Cluster.IsZero: false } other && !cluster.IsZero && other.Cluster != cluster)
+        {
+            throw new StateFileException("the saved state was made for another cluster: its replicas have other keys. "
+                + "Move state.image, state.journal and state.meta away if they are not needed");
+        }
+    }
+
+    private static string? FirstProblem(IStateDisk disk, byte[] metaBytes, StateMeta? meta, long sizeBytes)
+    {
+        long imageBytes = disk.Length(StatePart.Image);
         bool blank = meta == null && metaBytes.Length == 0 && !disk.TryNextData(0, out _, out _);
         if (imageBytes > sizeBytes && !blank)
         {
@@ -214,19 +234,12 @@ public sealed unsafe class StateFile : IDisposable
         }
         journal.Apply(disk);
         bool alreadyApplied = journal.Target.Checkpoint == meta.Checkpoint && journal.Target.Root == meta.Root;
-        return alreadyApplied ? meta : journal.Target;
+        return alreadyApplied ? meta : journal.Target with { Cluster = meta.Cluster };
     }
 
     private void Load(string? problem, bool isNew)
     {
-        long position = 0;
-        while (_disk.TryNextData(position, out long start, out long end))
-        {
-            long first = start / PagedState.PageBytes;
-            long last = (end - 1) / PagedState.PageBytes;
-            State.HashImagePages(first, last - first + 1);
-            position = end;
-        }
+        HashUsedPages();
         State.FinishImage(_meta.Checkpoint);
         _mapping.ExpectRandomAccess();
         if (problem == null && State.CheckpointDigest(_meta.Checkpoint) != _meta.Root)
@@ -238,6 +251,40 @@ public sealed unsafe class StateFile : IDisposable
         {
             WriteMeta(_meta with { CleanStop = false });
             _disk.Resize(StatePart.Journal, 0);
+        }
+        else
+        {
+            Distrust(wasBlank: _written is { Checkpoint.Value: 0, Root.IsZero: true });
+        }
+    }
+
+    /// <summary>All processors take part: a start must not take long.</summary>
+    private void HashUsedPages()
+    {
+        const long PiecePages = 1024;
+        var pieces = new List<(long First, long Count)>();
+        long position = 0;
+        while (_disk.TryNextData(position, out long start, out long end))
+        {
+            long last = (end - 1) / PagedState.PageBytes;
+            for (long first = start / PagedState.PageBytes; first <= last; first += PiecePages)
+            {
+                pieces.Add((first, Math.Min(PiecePages, last - first + 1)));
+                PagesChecked += pieces[^1].Count;
+            }
+            position = end;
+        }
+        Parallel.ForEach(pieces, piece => State.HashImagePages(piece.First, piece.Count));
+    }
+
+    /// <summary>What the image was meant to be is known only if it was blank.</summary>
+    private void Distrust(bool wasBlank)
+    {
+        _meta = new StateMeta(_meta.Pages, default, default, false, _meta.Cluster);
+        State.Distrust();
+        if (wasBlank)
+        {
+            State.Blank();
         }
     }
 

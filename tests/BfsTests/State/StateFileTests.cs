@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using BfsCore;
 using BfsCore.Hosting.Storage;
 using BfsCore.State;
@@ -237,20 +238,112 @@ public sealed class StateFileTests : IDisposable
         Assert.Contains(_directory, e.Message, StringComparison.Ordinal);
     }
 
-    /// <summary>The layout of state.meta is frozen: later versions must read it.</summary>
+    /// <summary>Whole files of another cluster are an error, and stay as they are.</summary>
+    [Fact]
+    public void A_state_of_another_cluster_is_refused()
+    {
+        Digest ours = Digest.Read(Enumerable.Repeat((byte)1, 32).ToArray());
+        Digest theirs = Digest.Read(Enumerable.Repeat((byte)2, 32).ToArray());
+        using (StateFile file = StateFile.Open(_directory, SizeBytes, ours))
+        {
+            file.State.Modify(0, 10).Fill(1);
+            file.State.TakeCheckpoint(new SeqNum(1));
+            file.Save(new SeqNum(1));
+        }
+        byte[] image = File.ReadAllBytes(PathOf("state.image"));
+        var e = Assert.Throws<StateFileException>(() => StateFile.Open(_directory, SizeBytes, theirs));
+        Assert.Contains("another cluster", e.Message, StringComparison.Ordinal);
+        Assert.Equal(image, File.ReadAllBytes(PathOf("state.image")));
+        using StateFile again = StateFile.Open(_directory, SizeBytes, ours);
+        Assert.Equal(StateFileStatus.UncleanStop, again.Status);
+    }
+
+    /// <summary>The layout of state.meta is frozen: later versions must read it. Format 1 had no cluster.</summary>
     [Fact]
     public void The_description_is_frozen()
     {
-        byte[] bytes = new StateMeta(3, new SeqNum(128), Digest.Read(Enumerable.Repeat((byte)7, 32).ToArray()), true).Encode();
-        Assert.Equal("4246535354415445" + "01000000" + "01000000" + "0300000000000000" + "8000000000000000"
-            + string.Concat(Enumerable.Repeat("07", 32)), Convert.ToHexStringLower(bytes[..64]));
-        Assert.Equal(new SeqNum(128), StateMeta.Decode(bytes)!.Value.Checkpoint);
+        Digest root = Digest.Read(Enumerable.Repeat((byte)7, 32).ToArray());
+        Digest cluster = Digest.Read(Enumerable.Repeat((byte)9, 32).ToArray());
+        byte[] bytes = new StateMeta(3, new SeqNum(128), root, true, cluster).Encode();
+        string rest = "01000000" + "0300000000000000" + "8000000000000000" + string.Concat(Enumerable.Repeat("07", 32));
+        Assert.Equal("4246535354415445" + "02000000" + rest + string.Concat(Enumerable.Repeat("09", 32)),
+            Convert.ToHexStringLower(bytes[..96]));
+        Assert.Equal(new StateMeta(3, new SeqNum(128), root, true, cluster), StateMeta.Decode(bytes));
         for (int i = 0; i < bytes.Length; i++)
         {
             bytes[i] ^= 1;
             Assert.Null(StateMeta.Decode(bytes));
             bytes[i] ^= 1;
         }
+        byte[] old = Convert.FromHexString("4246535354415445" + "01000000" + rest);
+        Assert.Equal(new StateMeta(3, new SeqNum(128), root, true), StateMeta.Decode([.. old, .. SHA256.HashData(old)]));
+    }
+
+    /// <summary>Whatever became of the files: they open, nothing throws, and what is not whole is not trusted (§5.3.3).</summary>
+    [Theory]
+    [InlineData("state.image")]
+    [InlineData("state.meta")]
+    [InlineData("state.journal")]
+    public void Damaged_files_open_as_a_state_that_is_not_trusted(string name)
+    {
+        var random = new Random(1);
+        for (int round = 0; round < 30; round++)
+        {
+            foreach (string path in Directory.GetFiles(_directory))
+            {
+                File.Delete(path);
+            }
+            SaveOne();
+            byte[] whole = File.ReadAllBytes(PathOf("state.image"));
+            byte[] bytes = File.ReadAllBytes(PathOf(name));
+            if (round % 3 == 0)
+            {
+                bytes = bytes[..random.Next(bytes.Length)];
+            }
+            for (int i = 0; i < (round % 3) * 500 && bytes.Length > 0; i++)
+            {
+                bytes[random.Next(bytes.Length)] ^= (byte)(1 << random.Next(8));
+            }
+            File.WriteAllBytes(PathOf(name), bytes);
+            using StateFile file = Open();
+            bool right = file.State.Read(0, (int)SizeBytes).SequenceEqual(whole);
+            Assert.Equal(file.Status != StateFileStatus.Damaged, file.State.IsTrusted);
+            Assert.True(right || !file.State.IsTrusted);
+            Assert.Equal(file.State.IsTrusted ? 1 : 0, file.SavedCheckpoint.Value);
+        }
+    }
+
+    [Fact]
+    public void A_repaired_state_is_saved_and_whole_again()
+    {
+        SaveOne();
+        byte[] whole = File.ReadAllBytes(PathOf("state.image"));
+        Flip("state.image", (3 * 4096) + 5);
+        Flip("state.image", 40 * 4096);
+        using (StateFile file = Open())
+        {
+            Assert.Equal(10 + 1, file.PagesChecked);
+            foreach (int page in (int[])[3, 40])
+            {
+                byte[] content = whole[(page * 4096)..((page + 1) * 4096)];
+                file.State.InstallPage(page, content, PartitionTree.PageDigest(content));
+            }
+            file.State.CompleteTransfer(new SeqNum(1));
+            file.State.DiscardBefore(new SeqNum(1));
+            file.Save(new SeqNum(1), cleanStop: true);
+        }
+        Assert.Equal(whole, File.ReadAllBytes(PathOf("state.image")));
+        using StateFile again = Open();
+        Assert.Equal(StateFileStatus.CleanStop, again.Status);
+    }
+
+    private void Flip(string name, int offset)
+    {
+        byte[] bytes = File.ReadAllBytes(PathOf(name));
+        bytes[offset] ^= 16;
+        using FileStream file = File.OpenWrite(PathOf(name));
+        file.Position = offset;
+        file.WriteByte(bytes[offset]);
     }
 
     private void SaveOne()
