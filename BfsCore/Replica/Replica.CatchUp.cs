@@ -75,7 +75,7 @@ public sealed partial class Replica
 
     private void ExecuteClaimed()
     {
-        while (_transfer is null && IsClaimed(_lastCommitted.Next, out Digest digest) && HasBatch(_lastCommitted.Next, digest))
+        while (StateIsWhole && IsClaimed(_lastCommitted.Next, out Digest digest) && HasBatch(_lastCommitted.Next, digest))
         {
             SeqNum seq = _lastCommitted.Next;
             if (_lastExecuted == seq)

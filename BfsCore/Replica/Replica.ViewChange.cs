@@ -112,7 +112,7 @@ public sealed partial class Replica
             _timeoutDoublings = Math.Min(_timeoutDoublings + 1, MaxTimeoutDoublings);
             LeaveFor(_view.Next, reason);
         }
-        if (_viewActive && _watch.IsTooSlow(_now.MonotonicMicros, _queue.Count > 0, AnotherHasLeft()) && !IsPrimary && _transfer is null)
+        if (_viewActive && _watch.IsTooSlow(_now.MonotonicMicros, _queue.Count > 0, AnotherHasLeft()) && !IsPrimary && StateIsWhole)
         {
             LeaveFor(_view.Next, ViewChangeReason.SlowPrimary);
         }
@@ -124,7 +124,7 @@ public sealed partial class Replica
     /// </summary>
     private long Awaited()
     {
-        if (IsPrimary || _transfer is not null)
+        if (IsPrimary || !StateIsWhole)
         {
             return 0;
         }
@@ -524,7 +524,7 @@ public sealed partial class Replica
     /// <summary>A batch that was executed tentatively stays only if it is the new view's (§5.1.2).</summary>
     private void UndoTentative(in NewView newView)
     {
-        if (_lastExecuted == _lastCommitted || _transfer is not null)
+        if (_lastExecuted == _lastCommitted || !StateIsWhole)
         {
             return;
         }
