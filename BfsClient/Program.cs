@@ -7,7 +7,7 @@ using BfsCore.Hosting.Net;
 var root = new RootCommand("BFS: a drive that keeps giving right answers while some of the machines that store it fail or lie.")
 {
     ClusterCommands.Create(), MountCommand.Create(), UnmountCommand.Create(), StatusCommand.Create(),
-    ReplicaCommands.Create(), RelayCommand.Create(),
+    ReplicaCommands.Create(), FaultCommands.Create(), RelayCommand.Create(),
 };
 root.WithExamples("""
     bfs cluster init

@@ -13,6 +13,9 @@ namespace BfsReplica;
 /// </summary>
 public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
 {
+    /// <summary>"1": links between replicas can be cut by whoever reaches the port. For tests only.</summary>
+    public const string TestFaultsVariable = "BFS_TEST_FAULTS";
+
     private const long PeerSilenceMicros = 3_500_000;
 
     private static readonly TimeSpan Second = TimeSpan.FromSeconds(1);
@@ -32,6 +35,8 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
     private readonly long[] _heardMicros;
     private readonly byte[] _answer = new byte[MonitorProtocol.AnswerBytes];
     private readonly long _startMicros;
+    private readonly bool _testFaults = Environment.GetEnvironmentVariable(TestFaultsVariable) == "1";
+    private (ulong From, ulong To) _cut;
     private long _nowMicros;
 
     /// <summary>Opens everything: afterwards the replica can run.</summary>
@@ -53,7 +58,8 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
             $"replica {id.Value} runs already as process {ProcessLock.HolderOf(directory.PidFile(id))} ({directory.PidFile(id)})");
         try
         {
-            _transport = UdpTransport.ForReplica(_config, id);
+            // Multicast goes to all: links cannot be cut.
+            _transport = UdpTransport.ForReplica(_testFaults ? _config with { MulticastGroup = null } : _config, id);
             _storage = new ReplicaStorage(directory, _config, id, logger);
             if (_config.Mode == ClusterMode.NoRep)
             {
@@ -93,9 +99,13 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
         {
             _loop.AddReader(_transport.MulticastDescriptor, () => _transport.Receive(this));
         }
-        else if (_config.MulticastGroup is { } group)
+        else if (_config.MulticastGroup is { } group && !_testFaults)
         {
             _logger.LogWarning("cannot join the multicast group {Group}; messages go by unicast", group);
+        }
+        if (_testFaults)
+        {
+            _logger.LogWarning("{Variable} is set: whoever reaches this port can cut links to other replicas", TestFaultsVariable);
         }
         _loop.AddClient(this);
         _loop.AddTimer(Second, OnSecond);
@@ -170,10 +180,27 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
 
     private void AnswerMonitor(ReadOnlySpan<byte> message, SourceAddress source)
     {
-        if (MonitorProtocol.TryReadQuery(message, out ulong nonce))
+        bool isQuery = MonitorProtocol.TryReadQuery(message, out ulong nonce);
+        if (!isQuery && _testFaults && MonitorProtocol.TryReadCut(message, out nonce, out ulong from, out ulong to))
+        {
+            CutLinks(from, to);
+            isQuery = true;
+        }
+        if (isQuery)
         {
             MonitorProtocol.WriteAnswer(_answer, nonce, Describe());
             _transport.Answer(source, _answer);
+        }
+    }
+
+    private void CutLinks(ulong from, ulong to)
+    {
+        // A command that was sent again changes nothing.
+        if (_cut != (from, to))
+        {
+            _cut = (from, to);
+            _transport.CutLinks(from, to);
+            _logger.LogWarning("a test cuts the links from {From:x} and to {To:x} (one bit for each replica)", from, to);
         }
     }
 
@@ -189,6 +216,8 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
             UptimeMicros = _nowMicros - _startMicros,
             LastExecuted = _counters.RequestsExecuted,
             LastCommitted = _counters.RequestsExecuted,
+            CutFrom = _cut.From,
+            CutTo = _cut.To,
         };
         return _replica is null ? common : Describe(_replica, common);
     }

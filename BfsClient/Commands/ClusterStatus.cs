@@ -49,7 +49,7 @@ internal sealed class ClusterStatus(ClusterConfig config, IReadOnlyList<MonitorA
     /// <summary>What a replica does, in a few words.</summary>
     public string Activity(MonitorAnswer answer)
     {
-        string missing = string.Join(", ", Enumerable.Range(0, config.N).Where(i => (answer.MissingPeers >> i & 1) != 0));
+        string missing = Names(answer.MissingPeers), cut = Names(answer.CutFrom | answer.CutTo);
         long quorumStable = ByCorrect(a => a.StableCheckpoint);
         return answer.Activity switch
         {
@@ -57,10 +57,13 @@ internal sealed class ClusterStatus(ClusterConfig config, IReadOnlyList<MonitorA
             ReplicaActivity.Diverged => "diverged: repairs its state",
             _ when answer.ViewChanging => $"in a view change to view {answer.View}",
             _ when answer.LastExecuted < quorumStable => "behind",
+            _ when cut.Length > 0 => $"cut off from {cut} by a test",
             _ when missing.Length > 0 => $"active, does not hear {missing}",
             _ => IsPrimary(new ReplicaId(answer.Id)) ? "active, primary" : "active",
         };
     }
+
+    private string Names(ulong replicas) => string.Join(", ", Enumerable.Range(0, config.N).Where(i => (replicas >> i & 1) != 0));
 
     /// <summary>How much of the state that a replica fetches is there, percent; null while it does not know how much differs.</summary>
     public static int? TransferPercent(MonitorAnswer answer) =>

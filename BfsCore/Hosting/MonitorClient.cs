@@ -10,6 +10,8 @@ public static class MonitorClient
 {
     private const int ResendMillis = 100;
 
+    private delegate void WriteMessage(Span<byte> message, ulong nonce);
+
     /// <summary>Asks all replicas at once and waits for the answers.</summary>
     /// <param name="timeout">How long to wait for one that does not answer.</param>
     /// <returns>Per replica its answer, or null when it could not be reached.</returns>
@@ -17,7 +19,17 @@ public static class MonitorClient
         await Task.WhenAll(config.Replicas.Select(replica => AskAsync(replica, timeout))).ConfigureAwait(false);
 
     /// <summary>Asks one replica; null when there is no answer in time, or nobody listens there.</summary>
-    public static async Task<MonitorAnswer?> AskAsync(ReplicaInfo replica, TimeSpan timeout)
+    public static Task<MonitorAnswer?> AskAsync(ReplicaInfo replica, TimeSpan timeout) => SendAsync(replica, timeout, MonitorProtocol.WriteQuery);
+
+    /// <summary>
+    /// Has a replica that was started for tests cut links; null when there is no answer in time, as from one that was not.
+    /// </summary>
+    /// <param name="from">One bit for each replica that it is not to hear.</param>
+    /// <param name="to">One bit for each replica that it is not to send to.</param>
+    public static Task<MonitorAnswer?> CutAsync(ReplicaInfo replica, ulong from, ulong to, TimeSpan timeout) =>
+        SendAsync(replica, timeout, (message, nonce) => MonitorProtocol.WriteCut(message, nonce, from, to));
+
+    private static async Task<MonitorAnswer?> SendAsync(ReplicaInfo replica, TimeSpan timeout, WriteMessage write)
     {
         try
         {
@@ -26,7 +38,7 @@ public static class MonitorClient
                 : await Dns.GetHostAddressesAsync(replica.Host).ConfigureAwait(false);
             return addresses.Length == 0
                 ? null
-                : await AskAsync(new IPEndPoint(addresses[0], replica.Port), replica.Id, timeout).ConfigureAwait(false);
+                : await SendAsync(new IPEndPoint(addresses[0], replica.Port), replica.Id, timeout, write).ConfigureAwait(false);
         }
         catch (SocketException)
         {
@@ -35,14 +47,14 @@ public static class MonitorClient
         }
     }
 
-    private static async Task<MonitorAnswer?> AskAsync(IPEndPoint endPoint, ReplicaId id, TimeSpan timeout)
+    private static async Task<MonitorAnswer?> SendAsync(IPEndPoint endPoint, ReplicaId id, TimeSpan timeout, WriteMessage write)
     {
         using var socket = new Socket(endPoint.AddressFamily, SocketType.Dgram, ProtocolType.Udp);
         await socket.ConnectAsync(endPoint).ConfigureAwait(false);
         byte[] query = new byte[MonitorProtocol.QueryBytes];
         byte[] answer = new byte[MonitorProtocol.QueryBytes];
         ulong nonce = BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(sizeof(ulong)));
-        MonitorProtocol.WriteQuery(query, nonce);
+        write(query, nonce);
         long start = Stopwatch.GetTimestamp();
         while (Stopwatch.GetElapsedTime(start) is var passed && passed < timeout)
         {

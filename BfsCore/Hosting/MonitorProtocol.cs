@@ -62,6 +62,12 @@ public readonly record struct MonitorAnswer
     /// <summary>How long ago it left the view <see cref="ViewChangeFrom"/>.</summary>
     public long ViewChangeAgoMicros { get; init; }
 
+    /// <summary>Replicas whose datagrams it drops for a test, one bit each.</summary>
+    public ulong CutFrom { get; init; }
+
+    /// <summary>Replicas that it sends nothing to for a test, one bit each.</summary>
+    public ulong CutTo { get; init; }
+
     /// <summary>How long it took part in no view then; while the change is under way, so far.</summary>
     public long ViewChangeTookMicros { get; init; }
 }
@@ -71,11 +77,11 @@ public readonly record struct MonitorAnswer
 /// engine. A query is padded so that the answer is never the larger one, and the answer repeats its nonce, so that an
 /// attacker who cannot see the query cannot answer it.
 ///
-/// Both start like every message: tag u16, kind u16 (1 query, 2 answer), total size u32; then nonce u64. The answer goes
-/// on: id i32, pid i32, activity u8, isPrimary u8, viewChanging u8, viewChangeReason u8, transferUnknown i32, view i64,
+/// All start like every message: tag u16, kind u16 (1 query, 2 answer, 3 cut), total size u32; then nonce u64. A cut, which
+/// only a replica that was started for tests obeys, goes on: from u64, to u64; it is answered like a query. The answer goes on: id i32, pid i32, activity u8, isPrimary u8, viewChanging u8, viewChangeReason u8, transferUnknown i32, view i64,
 /// lastExecuted i64, lastCommitted i64, stableCheckpoint i64, stableDigest (32), requestsExecuted i64, uptimeMicros i64,
 /// missingPeers u64, transferTarget i64, transferPages i64, transferMissing i64, viewChanges i64, viewChangeFrom i64,
-/// viewChangeTo i64, viewChangeAgoMicros i64, viewChangeTookMicros i64.
+/// viewChangeTo i64, viewChangeAgoMicros i64, viewChangeTookMicros i64, cutFrom u64, cutTo u64.
 /// </summary>
 public static class MonitorProtocol
 {
@@ -83,10 +89,11 @@ public static class MonitorProtocol
     public const ushort Tag = 0x7ffd;
 
     public const int QueryBytes = 256;
-    public const int AnswerBytes = 184;
+    public const int AnswerBytes = 200;
 
     private const ushort Query = 1;
     private const ushort Answer = 2;
+    private const ushort Cut = 3;
 
     public static bool IsMonitor(ReadOnlySpan<byte> message) =>
         message.Length >= 2 && BinaryPrimitives.ReadUInt16LittleEndian(message) == Tag;
@@ -100,6 +107,23 @@ public static class MonitorProtocol
 
     public static bool TryReadQuery(ReadOnlySpan<byte> message, out ulong nonce) =>
         TryReadHeader(message, Query, QueryBytes, out nonce);
+
+    /// <summary>Writes <see cref="QueryBytes"/>: which links the replica is to cut, as <see cref="Net.UdpTransport.CutLinks"/> says.</summary>
+    public static void WriteCut(Span<byte> message, ulong nonce, ulong from, ulong to)
+    {
+        message[..QueryBytes].Clear();
+        WriteHeader(message, Cut, QueryBytes, nonce);
+        BinaryPrimitives.WriteUInt64LittleEndian(message[16..], from);
+        BinaryPrimitives.WriteUInt64LittleEndian(message[24..], to);
+    }
+
+    public static bool TryReadCut(ReadOnlySpan<byte> message, out ulong nonce, out ulong from, out ulong to)
+    {
+        bool read = TryReadHeader(message, Cut, QueryBytes, out nonce);
+        from = read ? BinaryPrimitives.ReadUInt64LittleEndian(message[16..]) : 0;
+        to = read ? BinaryPrimitives.ReadUInt64LittleEndian(message[24..]) : 0;
+        return read;
+    }
 
     /// <summary>Writes <see cref="AnswerBytes"/>.</summary>
     public static void WriteAnswer(Span<byte> message, ulong nonce, in MonitorAnswer answer)
@@ -129,6 +153,8 @@ public static class MonitorProtocol
         BinaryPrimitives.WriteInt64LittleEndian(message[160..], answer.ViewChangeTo);
         BinaryPrimitives.WriteInt64LittleEndian(message[168..], answer.ViewChangeAgoMicros);
         BinaryPrimitives.WriteInt64LittleEndian(message[176..], answer.ViewChangeTookMicros);
+        BinaryPrimitives.WriteUInt64LittleEndian(message[184..], answer.CutFrom);
+        BinaryPrimitives.WriteUInt64LittleEndian(message[192..], answer.CutTo);
     }
 
     /// <summary>Reads the answer to the query with that nonce. Any bytes are allowed.</summary>
@@ -161,6 +187,8 @@ public static class MonitorProtocol
             ViewChangeTo = BinaryPrimitives.ReadInt64LittleEndian(message[160..]),
             ViewChangeAgoMicros = BinaryPrimitives.ReadInt64LittleEndian(message[168..]),
             ViewChangeTookMicros = BinaryPrimitives.ReadInt64LittleEndian(message[176..]),
+            CutFrom = BinaryPrimitives.ReadUInt64LittleEndian(message[184..]),
+            CutTo = BinaryPrimitives.ReadUInt64LittleEndian(message[192..]),
             TransferUnknown = BinaryPrimitives.ReadInt32LittleEndian(message[28..]),
             ViewChanging = message[26] != 0,
             ViewChangeReason = (ViewChangeReason)message[27],

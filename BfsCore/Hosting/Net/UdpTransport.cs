@@ -40,11 +40,13 @@ public sealed class UdpTransport : INetwork, IDisposable
     private readonly MulticastPath? _multicast;
     private readonly SourceAddress[] _replicaSources;
     private readonly SourceAddress _ownSource;
+    private readonly int _self;
+    private LinkFaults? _faults;
     private uint _messageNumber;
 
     private UdpTransport(ClusterConfig config, IPEndPoint local, int self, IPEndPoint[] replicas)
     {
-        _config = config;
+        (_config, _self) = (config, self);
         try
         {
             _socket = new UdpSocket(local);
@@ -142,8 +144,25 @@ public sealed class UdpTransport : INetwork, IDisposable
     public IPEndPoint LocalEndPoint => _socket.LocalEndPoint;
 
     /// <summary>Where messages of another replica come from; zero for this one itself.</summary>
-    public SourceAddress AddressOf(ReplicaId replica) =>
-        _replicas[replica.Value] is null ? default : _replicaSources[replica.Value];
+    public SourceAddress AddressOf(ReplicaId replica) => replica.Value == _self ? default : _replicaSources[replica.Value];
+
+    /// <summary>
+    /// Cuts links to other replicas, for tests: what was cut before and is not named now is whole again. Not for a transport
+    /// with a multicast group, whose datagrams go to all.
+    /// </summary>
+    /// <param name="from">One bit for each replica whose datagrams are dropped when they arrive.</param>
+    /// <param name="to">One bit for each replica that nothing is sent to.</param>
+    public void CutLinks(ulong from, ulong to)
+    {
+        BfsAssert.That(_multicast is null);
+        _faults = from == 0 && to == 0 ? null : new LinkFaults(_replicaSources, from, to);
+        for (int i = 0; i < _replicas.Length; i++)
+        {
+            // Nothing goes to a replica without an address: sending needs no further check.
+            _replicas[i] = i == _self || (to >> i & 1) != 0 ? null : _addresses.Decode(_replicaSources[i]);
+            _toReplica[i] = _replicas[i] is { } address ? _toReplica[i] ?? new Outbox { To = address } : null;
+        }
+    }
 
     /// <summary>Datagrams lost because the kernel did not take them.</summary>
     public long DatagramsDropped => _socket.Dropped;
@@ -164,6 +183,10 @@ public sealed class UdpTransport : INetwork, IDisposable
             {
                 ReadOnlySpan<byte> datagram = socket.Datagram(i);
                 SourceAddress source = _addresses.Encode(socket.Source(i));
+                if (_faults is not null && _faults.DropsFrom(source))
+                {
+                    continue;
+                }
                 if (_multicast is not null && IsProbe(datagram))
                 {
                     OnProbe(datagram, source, byMulticast: socket != _socket);
@@ -254,7 +277,7 @@ public sealed class UdpTransport : INetwork, IDisposable
 
     public void Answer(SourceAddress to, ReadOnlySpan<byte> message)
     {
-        if (_addresses.Decode(to) is { } address)
+        if (_addresses.Decode(to) is { } address && _faults?.DropsTo(to) != true)
         {
             Send(address, message);
         }

@@ -48,6 +48,41 @@ public sealed class UdpTransportTests
         return inbox;
     }
 
+    /// <summary>The faults of tests: each direction by itself, large and small messages, one peer or all, and healed again.</summary>
+    [Fact]
+    public void Cut_links_carry_nothing_and_whole_ones_everything()
+    {
+        ClusterConfig config = Config();
+        using var a = UdpTransport.ForReplica(config, new ReplicaId(0));
+        using var b = UdpTransport.ForReplica(config, new ReplicaId(1));
+        using var c = UdpTransport.ForReplica(config, new ReplicaId(2));
+        using var client = UdpTransport.ForClient(config);
+        (int ToB, int ToC, int ToA) Exchange()
+        {
+            a.MulticastToReplicas(Message(64));
+            a.MulticastToReplicas(Message(200_000));
+            a.SendToReplica(new ReplicaId(1), Message(64));
+            a.Answer(a.AddressOf(new ReplicaId(1)), Message(64));
+            b.MulticastToReplicas(Message(64));
+            b.SendToReplica(new ReplicaId(0), Message(9_000));
+            client.MulticastToReplicas(Message(64));
+            a.Flush();
+            b.Flush();
+            client.Flush();
+            // What the client sent passes always.
+            return (ReceiveAll(b).Messages.Count - 1, ReceiveAll(c).Messages.Count - 2, ReceiveAll(a).Messages.Count - 1);
+        }
+        Assert.Equal((4, 2, 2), Exchange());
+        a.CutLinks(from: 0b0010, to: 0b0010);
+        Assert.Equal((0, 2, 0), Exchange());
+        a.CutLinks(from: 0b0010, to: 0);
+        Assert.Equal((4, 2, 0), Exchange());
+        a.CutLinks(from: 0, to: 0b1111);
+        Assert.Equal((0, 0, 2), Exchange());
+        a.CutLinks(from: 0, to: 0);
+        Assert.Equal((4, 2, 2), Exchange());
+    }
+
     [Theory]
     [InlineData(65_507)]
     [InlineData(1_400)]

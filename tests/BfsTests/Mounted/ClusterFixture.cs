@@ -31,6 +31,9 @@ internal sealed class ClusterFixture : IDisposable
     /// <summary>The cluster's directory, as BFS_HOME says to the commands; it does not exist yet.</summary>
     public string Home => Path.Combine(_root, "home");
 
+    /// <summary>Whether replicas that are started now obey "bfs fault".</summary>
+    public bool TakesFaults { get; init; }
+
     public ClusterDirectory Files => new(Home);
 
     /// <summary>The project's directory, where bfs and mount.sh are.</summary>
@@ -102,6 +105,10 @@ internal sealed class ClusterFixture : IDisposable
             start.ArgumentList.Add(argument);
         }
         start.Environment["BFS_HOME"] = Home;
+        if (TakesFaults)
+        {
+            start.Environment["BFS_TEST_FAULTS"] = "1";
+        }
         return Process.Start(start)!;
     }
 

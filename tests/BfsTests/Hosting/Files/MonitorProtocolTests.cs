@@ -32,6 +32,8 @@ public sealed class MonitorProtocolTests
         ViewChangeTo = 18,
         ViewChangeAgoMicros = 19,
         ViewChangeTookMicros = 20,
+        CutFrom = 21,
+        CutTo = 22,
     };
 
     [Fact]
@@ -47,17 +49,29 @@ public sealed class MonitorProtocolTests
     public void The_bytes_are_frozen()
     {
         Assert.Equal(
-            "FD7F0200B80000004D00000000000000" + "0300000004030201" + "0201010315000000" + "0500000000000000"
+            "FD7F0200C80000004D00000000000000" + "0300000004030201" + "0201010315000000" + "0500000000000000"
             + "8877665544332211" + "0700000000000000" + "8000000000000000"
             + "A0A1A2A3A4A5A6A7A8A9AAABACADAEAFB0B1B2B3B4B5B6B7B8B9BABBBCBDBEBF"
             + "0900000000000000" + "0A00000000000000" + "0100000000000080" + "0C00000000000000"
             + "0D00000000000000" + "0E00000000000000" + "1000000000000000" + "1100000000000000" + "1200000000000000"
-            + "1300000000000000" + "1400000000000000",
+            + "1300000000000000" + "1400000000000000" + "1500000000000000" + "1600000000000000",
             Convert.ToHexString(Write()));
         byte[] query = new byte[MonitorProtocol.QueryBytes];
         MonitorProtocol.WriteQuery(query, 77);
         Assert.Equal("FD7F0100000100004D00000000000000", Convert.ToHexString(query.AsSpan(0, 16)));
         Assert.Equal(-1, query.AsSpan(16).IndexOfAnyExcept((byte)0));
+    }
+
+    [Fact]
+    public void A_cut_is_read_as_it_was_written_and_is_no_query()
+    {
+        byte[] message = new byte[MonitorProtocol.QueryBytes];
+        MonitorProtocol.WriteCut(message, 77, from: 5, to: 0x8000000000000002);
+        Assert.Equal("FD7F0300000100004D00000000000000" + "0500000000000000" + "0200000000000080", Convert.ToHexString(message.AsSpan(0, 32)));
+        Assert.True(MonitorProtocol.TryReadCut(message, out ulong nonce, out ulong from, out ulong to));
+        Assert.Equal((77UL, 5UL, 0x8000000000000002UL), (nonce, from, to));
+        Assert.False(MonitorProtocol.TryReadQuery(message, out _));
+        Assert.False(MonitorProtocol.TryReadCut(message.AsSpan(1), out _, out _, out _));
     }
 
     [Fact]
@@ -77,7 +91,8 @@ public sealed class MonitorProtocolTests
             bytes = bytes[..random.Next(bytes.Length + 1)];
             bool query = MonitorProtocol.TryReadQuery(bytes, out _);
             bool answer = MonitorProtocol.TryReadAnswer(bytes, 77, out _);
-            Assert.False(query && answer);
+            bool cut = MonitorProtocol.TryReadCut(bytes, out _, out _, out _);
+            Assert.False((query && answer) || (cut && (query || answer)));
             Assert.True(!query || bytes.Length == MonitorProtocol.QueryBytes);
         }
     }
