@@ -336,7 +336,8 @@ public sealed partial class Replica
         int left = 0;
         for (int j = 0; j < _n; j++)
         {
-            left += _leaving[j].Authentic && _leaving[j].View == _view ? 1 : 0;
+            // One that has gone further already has left too: it no longer votes in earlier views, and waits for nobody here.
+            left += _leaving[j].Authentic && _leaving[j].View >= _view ? 1 : 0;
         }
         if (left >= _config.Quorum && _viewDeadlineMicros == long.MaxValue)
         {
