@@ -95,7 +95,8 @@ public sealed partial class Replica
             else if (awaited != _awaited)
             {
                 _extended = false;
-                _viewDeadlineMicros = _now.MonotonicMicros + ViewTimeoutMicros;
+                // Backups go first: they can replace a primary, it can only resign.
+                _viewDeadlineMicros = _now.MonotonicMicros + (IsPrimary ? 2 * ViewTimeoutMicros : ViewTimeoutMicros);
             }
             _awaited = awaited;
         }
@@ -119,16 +120,19 @@ public sealed partial class Replica
     }
 
     /// <summary>
-    /// What the primary has to bring about next: the commit of a batch that was executed tentatively (its requests have left the
-    /// queue, but clients may still lack replies), or the execution of the request at the head. Zero for nothing.
+    /// What has to come about next in this view: that a batch under way commits (when it was executed tentatively its requests
+    /// have left the queue, but clients may still lack replies), or that the request at the head is executed. Zero for nothing.
+    /// A primary waits too, for its own batches: when it has lost its quorum, nobody else may notice.
     /// </summary>
     private long Awaited()
     {
-        if (IsPrimary || !StateIsWhole)
+        if (!StateIsWhole)
         {
             return 0;
         }
-        return _lastExecuted > _lastCommitted ? -_lastExecuted.Value : _queue.First?.Arrival ?? 0;
+        SeqNum next = _lastCommitted.Next;
+        bool underWay = _lastExecuted > _lastCommitted || (_log.Find(next) is { HasPrePrepare: true } entry && entry.View == _view);
+        return underWay ? -next.Value : IsPrimary ? 0 : _queue.First?.Arrival ?? 0;
     }
 
     private bool AnotherHasLeft()
