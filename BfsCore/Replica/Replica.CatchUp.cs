@@ -71,7 +71,7 @@ public sealed partial class Replica
 
     /// <summary>A batch whose digest f+1 others claim to have committed.</summary>
     private bool IsClaimed(SeqNum seq, out Digest digest) =>
-        _claims.TryFind(seq, _config.WeakQuorum, out digest) && seq > _lastCommitted;
+        _claims.TryFind(seq, _config.WeakQuorum, out digest) && seq > _lastCommitted && seq <= HighWaterMark;
 
     private void ExecuteClaimed()
     {
