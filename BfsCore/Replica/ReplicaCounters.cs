@@ -17,6 +17,9 @@ public enum DropReason
     NotReadOnly,
     Duplicate,
     Stale,
+    Unsigned,
+    BadSignature,
+    OverBudget,
 }
 
 /// <summary>What a replica has done since it started. Tests assert on them, because the algorithm masks faults (§10 of the design).</summary>
@@ -30,6 +33,12 @@ public sealed class ReplicaCounters
     public long StatusSent { get; internal set; }
     public long Retransmitted { get; internal set; }
     public long Rollbacks { get; internal set; }
+    /// <summary>Signatures of requests that were checked: none in the normal case.</summary>
+    public long SignaturesChecked { get; internal set; }
+
+    /// <summary>How often a client was asked to sign.</summary>
+    public long SignaturesDemanded { get; internal set; }
+    public long ClientsSuspected { get; internal set; }
     public long ViewChanges { get; internal set; }
     public long StateTransfers { get; internal set; }
 
