@@ -116,6 +116,18 @@ public sealed unsafe partial class PagedState
         OpenEpoch();
     }
 
+    /// <summary>
+    /// What the service wrote into the blank state before the first batch belongs to checkpoint 0, or a rollback to it would
+    /// undo it.
+    /// </summary>
+    public void AmendFirstCheckpoint()
+    {
+        BfsAssert.That(_checkpoints.Count == 1 && LastCheckpoint.Value == 0);
+        HashModified();
+        _open.Release(_buffers);
+        OpenEpoch();
+    }
+
     /// <summary>Brings the tree up to the current content, each digest once, from the pages up.</summary>
     private void HashModified()
     {
