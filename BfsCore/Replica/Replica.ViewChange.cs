@@ -144,6 +144,8 @@ public sealed partial class Replica
         return underWay ? -next.Value : IsPrimary ? 0 : FirstOrderable?.Arrival ?? 0;
     }
 
+    private SeqNum _rotatedAt;
+
     private bool AnotherHasLeft()
     {
         foreach (Leaving leaving in _leaving)
@@ -163,8 +165,10 @@ public sealed partial class Replica
     private void RotateAt(SeqNum committed)
     {
         long period = (long)_config.CheckpointPeriod * _config.ViewRotationCheckpoints;
-        if (period > 0 && committed.Value % period == 0 && _viewActive && !_restoring)
+        if (period > 0 && committed.Value % period == 0 && committed > _rotatedAt && _viewActive && !_restoring)
         {
+            // Batches are executed again after a rollback.
+            _rotatedAt = committed;
             LeaveFor(_view.Next, ViewChangeReason.Regular);
         }
     }

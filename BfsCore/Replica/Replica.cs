@@ -109,6 +109,7 @@ public sealed partial class Replica : IServerEngine
         _keys.Refresh();
         _keys.RequestMissingKeys(now.MonotonicMicros);
         ResetStatusTimer();
+        _scrubDeadlineMicros = now.MonotonicMicros;
         ProposeFromNewView();
     }
 
@@ -191,10 +192,11 @@ public sealed partial class Replica : IServerEngine
         RunViewTimer();
         RunStatusTimer();
         RunStateTransfer();
+        RunScrubbing();
     }
 
     /// <summary>When <see cref="Tick"/> is wanted at the latest, on the monotonic clock.</summary>
-    public long NextDeadlineMicros => Math.Min(Math.Min(_commitDeadlineMicros, _viewDeadlineMicros), Math.Min(_statusDeadlineMicros, _transferDeadlineMicros));
+    public long NextDeadlineMicros => Math.Min(Math.Min(_commitDeadlineMicros, _viewDeadlineMicros), Math.Min(Math.Min(_statusDeadlineMicros, _transferDeadlineMicros), _scrubDeadlineMicros));
 
     private void OnNewKey(ReadOnlySpan<byte> message, SourceAddress source)
     {

@@ -50,6 +50,10 @@ public sealed class ReplicaCounters
 
     /// <summary>Pages in memory that were found not to be what their digests said.</summary>
     public long PagesDamaged { get; internal set; }
+
+    /// <summary>Pages that were compared with their digests in the background, and how often that came to the end.</summary>
+    public long PagesScrubbed { get; internal set; }
+    public long ScrubPasses { get; internal set; }
     public long PagesSent { get; internal set; }
 
     public long Dropped(DropReason reason) => _drops[(int)reason];

@@ -40,6 +40,11 @@ public sealed unsafe partial class PagedState
     {
         BfsAssert.That(!_disposed && n > LastCheckpoint);
         HashModified();
+        OpenCheckpoint(n);
+    }
+
+    private void OpenCheckpoint(SeqNum n)
+    {
         _open = _spare.Count > 0 ? _spare.Pop() : new CheckpointCopies(_tree.Levels);
         _open.Number = n;
         _checkpoints.Add(_open);
