@@ -199,6 +199,10 @@ public sealed partial class Replica
         _serviceIsOpen = true;
         long tableBytes = ReplyTable.SizeFor(_config);
         _service.Open(_pages.Window(tableBytes, _config.ServiceStateBytes));
+        if (_pages.LastCheckpoint.Value == 0)
+        {
+            _pages.AmendFirstCheckpoint();
+        }
     }
 
     /// <summary>Requests whose execution came with the state need not wait any longer.</summary>
