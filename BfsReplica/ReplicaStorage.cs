@@ -69,10 +69,10 @@ internal sealed class ReplicaStorage : IDisposable
     /// <summary>The files were damaged when the replica started.</summary>
     public bool WasDamaged => _file.Status == StateFileStatus.Damaged;
 
-    /// <summary>A checkpoint became stable: save it if much has changed.</summary>
+    /// <summary>A checkpoint became stable: save it if much has changed, or if it was fetched.</summary>
     public void OnStable(SeqNum stable)
     {
-        if (_file.UnsavedBytes > StateFile.LargeBytes || _votes!.Bytes > LargeLogBytes)
+        if (_replica!.ImageNeeded || _file.UnsavedBytes > StateFile.LargeBytes || _votes!.Bytes > LargeLogBytes)
         {
             Try(() => SaveImage(stable, cleanStop: false));
         }

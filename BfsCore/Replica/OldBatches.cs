@@ -98,12 +98,14 @@ public sealed class OldBatches(ClusterConfig config)
         }
     }
 
-    /// <summary>Lets go of batches that neither P nor Q names any more: with their bounds this one is bounded.</summary>
-    public void KeepOnly(ViewChangeSets sets)
+    /// <summary>
+    /// Lets go of batches that neither P nor Q names any more, nor may have committed: with their bounds this one is bounded.
+    /// </summary>
+    public void KeepOnly(ViewChangeSets sets, SeqNum committed)
     {
         foreach ((long Seq, Digest Digest) key in _batches.Keys)
         {
-            if (!sets.Names(new SeqNum(key.Seq), key.Digest))
+            if (key.Seq > committed.Value && !sets.Names(new SeqNum(key.Seq), key.Digest))
             {
                 _batches.Remove(key);
             }

@@ -11,6 +11,9 @@ public sealed partial class Replica
 {
     private readonly CommittedClaims _claims;
 
+    // The last batches that committed here, by number modulo 2L, which is how far back the log may still have them.
+    private readonly (SeqNum Seq, Digest Digest)[] _committedBatches;
+
     /// <summary>Where a learned batch is unpacked; the log keeps what this replica itself voted for.</summary>
     private readonly LogEntry _learned;
 
@@ -19,7 +22,7 @@ public sealed partial class Replica
         SeqNum last = status.LastExecuted + MaxBatchesPerAnswer;
         for (SeqNum seq = status.LastExecuted.Next; seq <= _lastCommitted && seq <= last; seq = seq.Next)
         {
-            if (_log.Find(seq) is not { Complete: true } entry)
+            if (!TryFindCommitted(seq, out Digest digest))
             {
                 return;
             }
@@ -27,13 +30,19 @@ public sealed partial class Replica
             {
                 continue;
             }
-            _network.SendToReplica(status.Replica, BuildVote(MessageTag.Committed, entry));
-            if (!entry.Digest.IsZero)
+            _network.SendToReplica(status.Replica, BuildVote(MessageTag.Committed, _view, seq, digest));
+            if (_log.Find(seq) is { Complete: true, ItemCount: > 0 } entry && entry.Digest == digest)
             {
                 SendBatch(status.Replica, entry);
             }
             Counters.Retransmitted++;
         }
+    }
+
+    private bool TryFindCommitted(SeqNum seq, out Digest digest)
+    {
+        (SeqNum found, digest) = _committedBatches[seq.Value % _committedBatches.Length];
+        return found == seq && seq.Value > 0;
     }
 
     private void SendBatch(ReplicaId to, LogEntry entry)
@@ -89,11 +98,16 @@ public sealed partial class Replica
                 OnBatchCommitted(tentative);
                 continue;
             }
+            if (_oldBatches.Find(seq, digest) is { } batch)
+            {
+                LogOldBatch(batch);
+            }
             _learned.Reset(seq, _view, _pool);
             RestoreBatch(_learned, digest);
             Execute(_learned, tentative: false);
             OnBatchCommitted(_learned);
             _learned.ReleaseBodies(_pool);
+            Counters.Learned++;
         }
         _lastIssued = Last(_lastIssued, _lastExecuted);
         ExecuteReady();

@@ -69,10 +69,6 @@ public sealed partial class Replica
         }
         _checkpoints.Add(checkpoint.Seq, checkpoint.Replica, checkpoint.Digest, _stable);
         CheckStable(checkpoint.Seq);
-        if (Diverged)
-        {
-            ConsiderStateTransfer(stuck: false);
-        }
     }
 
     /// <summary>
@@ -113,7 +109,7 @@ public sealed partial class Replica
         {
             CheckpointBecameStable?.Invoke(seq);
         }
-        if (_newViewLast > previous + _config.LogSize)
+        if (!_restoring && _newViewLast > previous + _config.LogSize)
         {
             ProposeFromNewView();
         }

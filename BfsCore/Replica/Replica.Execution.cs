@@ -40,6 +40,7 @@ public sealed partial class Replica
     {
         LogMark(VoteRecordKind.Committed, entry.Seq, entry.Digest);
         _lastCommitted = entry.Seq;
+        _committedBatches[entry.Seq.Value % _committedBatches.Length] = (entry.Seq, entry.Digest);
         _observer?.OnCommitted(Id, entry.Seq, entry.Digest);
         NoteProgress();
         ExecuteDeferredReads();

@@ -15,6 +15,12 @@ public sealed partial class Replica
     private bool _restoring;
 
     /// <summary>
+    /// The state came from others, and the log does not lead to it: at the next stable checkpoint, which is this one, the host
+    /// must save the image. If all forgot what they fetched, nobody might have it.
+    /// </summary>
+    public bool ImageNeeded { get; private set; }
+
+    /// <summary>
     /// The host has saved the image of the stable checkpoint: the log starts from there, with what is still needed.
     /// </summary>
     /// <exception cref="IOException">The disk is full; the log goes on as it was.</exception>
@@ -31,12 +37,14 @@ public sealed partial class Replica
             throw;
         }
         _votes.Switch();
+        ImageNeeded = false;
     }
 
     private void LogEverything()
     {
         // Without the state that earlier votes were for, the log begins above them.
         LogMark(VoteRecordKind.Base, LowWaterMark, LowWaterMark == _stable ? StableDigest : default);
+        LogCommitted();
         Leaving own = _leaving[Id.Value];
         if (own.View == _view && own.Message.Length > 0)
         {
@@ -50,7 +58,7 @@ public sealed partial class Replica
         {
             LogEntered();
         }
-        for (SeqNum seq = _stable.Next; seq <= HighWaterMark; seq = seq.Next)
+        for (SeqNum seq = LowWaterMark.Next; seq <= HighWaterMark; seq = seq.Next)
         {
             if (_viewActive && _log.Find(seq) is { PrePrepared: true } entry && entry.View == _view)
             {
@@ -59,11 +67,24 @@ public sealed partial class Replica
                 {
                     LogMark(VoteRecordKind.Prepared, seq, entry.Digest);
                 }
-                if (seq <= _lastCommitted)
-                {
-                    LogMark(VoteRecordKind.Committed, seq, entry.Digest);
-                }
             }
+        }
+    }
+
+    /// <summary>What was executed after the image: checkpoints that were announced rest on it.</summary>
+    private void LogCommitted()
+    {
+        for (SeqNum seq = _stable.Next; seq <= _lastCommitted; seq = seq.Next)
+        {
+            if (!TryFindCommitted(seq, out Digest digest) || !HasBatch(seq, digest))
+            {
+                return;
+            }
+            if (_oldBatches.Find(seq, digest) is { } batch)
+            {
+                LogOldBatch(batch);
+            }
+            LogMark(VoteRecordKind.Committed, seq, digest);
         }
     }
 

@@ -12,9 +12,7 @@ public sealed partial class Replica
     private readonly int[] _deferredOrder;
     private int _deferredCount;
 
-    private void OnRequest(ReadOnlySpan<byte> message, SourceAddress source) => HandleRequest(message, source, relayedBy: -1);
-
-    private void HandleRequest(ReadOnlySpan<byte> message, SourceAddress source, int relayedBy)
+    private void OnRequest(ReadOnlySpan<byte> message, SourceAddress source)
     {
         if (!Request.TryParse(message, _n, out Request request))
         {
@@ -27,19 +25,11 @@ public sealed partial class Replica
             Drop(DropReason.UnknownClient);
             return;
         }
-        int payer = relayedBy >= 0 ? relayedBy : _n + client;
-        bool rightMac = HasRightMac(request, client);
-        bool proven = !rightMac && HasRightSignature(request, payer);
-        bool authentic = rightMac || proven;
-        if (!rightMac && relayedBy < 0 && request.Session != _keys.ClientSession(client))
-        {
-            // Without its key there is no replying to it either.
-            _keys.OnKeyTrouble(request.Client.Value, source, _now.MonotonicMicros);
-        }
+        bool authentic = IsAuthentic(request, client);
         if (!authentic)
         {
             Drop(DropReason.BadMac);
-            DemandSignature(request, client);
+            _keys.OnKeyTrouble(request.Client.Value, source, _now.MonotonicMicros);
             if (_incompleteBatches == 0)
             {
                 return;
@@ -60,11 +50,17 @@ public sealed partial class Replica
         }
         else if (authentic)
         {
-            OnOrderedRequest(request, client, payer, proven);
+            OnOrderedRequest(request, client);
         }
     }
 
-    private void OnOrderedRequest(in Request request, int client, int payer, bool proven)
+    /// <summary>
+    /// Condition 1 of §3.2.2: the MAC for this replica is right, under a key of the session the request names.
+    /// </summary>
+    private bool IsAuthentic(in Request request, int client) =>
+        _keys.VerifyClient(client, request.Header, request.Authenticator) && request.Session == _keys.ClientSession(client);
+
+    private void OnOrderedRequest(in Request request, int client)
     {
         // A reply table that is being replaced tells nothing; execution will look again.
         int order = StateIsWhole ? _replies.Compare(client, request.Slot, request.Session, request.Timestamp) : 1;
@@ -74,13 +70,6 @@ public sealed partial class Replica
             AnswerExecuted(request, client, order);
             return;
         }
-        bool suspected = _standing[client].Suspected;
-        if (suspected && !proven && !(proven = IsKnownProven(request, client) || HasRightSignature(request, payer)))
-        {
-            Drop(request.Signed ? DropReason.BadSignature : DropReason.Unsigned);
-            DemandSignature(request, client);
-            return;
-        }
         ref StoredRequest? place = ref _pending[(client * _config.SlotsPerClient) + request.Slot];
         bool again = (request.Flags & RequestFlags.Retransmission) != 0;
         if (place is { } waiting)
@@ -88,7 +77,6 @@ public sealed partial class Replica
             if (waiting.Digest == request.Digest)
             {
                 waiting.WantsFullReply |= again;
-                KeepSignature(waiting, request, proven);
                 Relay(request, waiting, again);
                 Drop(DropReason.Duplicate);
                 return;
@@ -101,30 +89,10 @@ public sealed partial class Replica
             }
             Forget(ref place);
         }
-        place = _pool.Keep(request, client, authentic: true, proven);
+        place = _pool.Keep(request, client, authentic: true);
         place.ArrivedMicros = _now.MonotonicMicros;
-        place.OfSuspect = suspected;
-        QueueOf(place).Append(place);
+        _queue.Append(place);
         Relay(request, place, again);
-    }
-
-    private RequestQueue QueueOf(StoredRequest request) => request.OfSuspect ? _suspects : _queue;
-
-    private bool IsKnownProven(in Request request, int client) =>
-        _pending[(client * _config.SlotsPerClient) + request.Slot] is { Proven: true } waiting && waiting.Digest == request.Digest;
-
-    /// <summary>The signed copy of a request that waits is worth more than the unsigned one.</summary>
-    private void KeepSignature(StoredRequest waiting, in Request request, bool proven)
-    {
-        if (!request.Signed || waiting.Proven)
-        {
-            return;
-        }
-        if (!waiting.Signed)
-        {
-            QueueOf(waiting).NoteSigned(true);
-        }
-        RequestPool.Replace(waiting, request, proven);
     }
 
     /// <summary>
@@ -138,7 +106,7 @@ public sealed partial class Replica
             && _now.MonotonicMicros - stored.RelayedMicros >= RelayMicros)
         {
             stored.RelayedMicros = _now.MonotonicMicros;
-            Relay(request.Message);
+            _network.SendToReplica(_view.Primary(_n), request.Message);
         }
     }
 
@@ -148,7 +116,7 @@ public sealed partial class Replica
         place = null;
         if (request.Queued)
         {
-            QueueOf(request).Remove(request);
+            _queue.Remove(request);
         }
         _pool.Release(request);
     }

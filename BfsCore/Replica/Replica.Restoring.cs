@@ -40,6 +40,7 @@ public sealed partial class Replica
         _lastIssued = Last(_lastIssued, Last(_lastExecuted, LowWaterMark));
         ExecuteReady();
         _restoring = false;
+        ProposeFromNewView();
         return bad > 0 ? $"{bad} of {records} records of the vote log make no sense" : null;
     }
 
@@ -98,11 +99,12 @@ public sealed partial class Replica
         {
             SeqNum seq = _lastExecuted.Next;
             restored.Committed.Remove(seq.Value);
-            LogEntry entry = _log.GetOrAdd(seq, _view);
-            RestoreBatch(entry, digest);
-            entry.PrePrepared = entry.Prepared = entry.Committed = true;
-            Execute(entry, tentative: false);
-            OnBatchCommitted(entry);
+            // Not in the log: in the present view it may not even have pre-prepared here.
+            _learned.Reset(seq, _view, _pool);
+            RestoreBatch(_learned, digest);
+            Execute(_learned, tentative: false);
+            OnBatchCommitted(_learned);
+            _learned.ReleaseBodies(_pool);
         }
     }
 
@@ -218,7 +220,7 @@ public sealed partial class Replica
             }
             _lastIssued = Last(_lastIssued, seq);
         }
-        _oldBatches.KeepOnly(_sets);
+        _oldBatches.KeepOnly(_sets, _lastCommitted);
     }
 
     private static SeqNum Last(SeqNum a, SeqNum b) => a > b ? a : b;

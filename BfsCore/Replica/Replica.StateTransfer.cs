@@ -73,6 +73,7 @@ public sealed partial class Replica
     {
         _pages.RollbackTo(_stable);
         _lastExecuted = _lastCommitted = _stable;
+        _observer?.OnRolledBack(Id, _stable);
         if (Diverged && _pages.IsTrusted)
         {
             Counters.PagesDamaged += _pages.RecomputeDigests();
@@ -87,11 +88,7 @@ public sealed partial class Replica
         }
         // What they still hold may have moved on while the answers were waited for.
         ConsiderStateTransfer(stuck: true);
-        if (_transfer is null)
-        {
-            return;
-        }
-        foreach (FetchItem item in _transfer.Asked)
+        foreach (FetchItem item in _transfer!.Asked)
         {
             if (item.DeadlineMicros <= _now.MonotonicMicros)
             {
@@ -165,23 +162,19 @@ public sealed partial class Replica
             return;
         }
         SeqNum seq = transfer.Checkpoint;
-        if (!_pages.TryCompleteTransfer(seq, transfer.Root))
-        {
-            Diverged = true;
-            _transfer = transfer.Again();
-            AskForMore();
-            return;
-        }
         _transfer = null;
         _transferDeadlineMicros = long.MaxValue;
         var report = new StateTransferReport(seq, transfer.PagesInstalled, transfer.PagesCleared, Repaired: Diverged);
         Counters.PagesFetched += transfer.PagesInstalled;
         Counters.PagesCleared += transfer.PagesCleared;
+        _pages.CompleteTransfer(seq);
+        BfsAssert.That(_pages.CheckpointDigest(seq) == transfer.Root);
         Diverged = false;
         StateBecameWhole();
         _lastExecuted = _lastCommitted = seq;
         _lastIssued = Last(_lastIssued, seq);
         ForgetExecutedRequests();
+        ImageNeeded = true;
         MakeStable(seq);
         StateTransferred?.Invoke(report);
         CountIncompleteBatches();
@@ -201,7 +194,7 @@ public sealed partial class Replica
         _service.Open(_pages.Window(tableBytes, _config.ServiceStateBytes));
         if (_pages.LastCheckpoint.Value == 0)
         {
-            _pages.AmendFirstCheckpoint();
+            _pages.AmendCheckpoint();
         }
     }
 

@@ -80,7 +80,7 @@ public sealed partial class Replica
     private void NoteResponse(long waitedMicros) => _responseMicros += (waitedMicros - _responseMicros) / 16;
 
     /// <summary>
-    /// The means of §2.3.5: a backup waits for the first request that every replica can authenticate; in a view
+    /// The means of §2.3.5: a backup waits for the first request in its queue, which is fair to every client; in a view
     /// change it waits for the new view once 2f+1 have left for it.
     /// </summary>
     private void RunViewTimer()
@@ -95,7 +95,6 @@ public sealed partial class Replica
             else if (awaited != _awaited)
             {
                 _extended = false;
-                RelayFirst();
                 // Backups go first: they can replace a primary, it can only resign.
                 _viewDeadlineMicros = _now.MonotonicMicros + (IsPrimary ? 2 * ViewTimeoutMicros : ViewTimeoutMicros);
             }
@@ -110,19 +109,11 @@ public sealed partial class Replica
         }
         else if (late >= 0)
         {
-            if (_viewActive && _awaited > 0 && !IsProven(FirstOrderable!))
-            {
-                // A client's forgery: the primary is not to blame. The next request gets its own time.
-                _awaited = 0;
-                _viewDeadlineMicros = long.MaxValue;
-                return;
-            }
             ViewChangeReason reason = _viewActive ? ViewChangeReason.Timeout : ViewChangeReason.BadNewView;
             _timeoutDoublings = Math.Min(_timeoutDoublings + 1, MaxTimeoutDoublings);
             LeaveFor(_view.Next, reason);
         }
-        if (_viewActive && _watch.IsTooSlow(_now.MonotonicMicros, FirstOrderable is not null, AnotherHasLeft()) && !IsPrimary && StateIsWhole
-            && (FirstOrderable is not { } first || IsProven(first)))
+        if (_viewActive && _watch.IsTooSlow(_now.MonotonicMicros, _queue.Count > 0, AnotherHasLeft()) && !IsPrimary && StateIsWhole)
         {
             LeaveFor(_view.Next, ViewChangeReason.SlowPrimary);
         }
@@ -130,7 +121,7 @@ public sealed partial class Replica
 
     /// <summary>
     /// What has to come about next in this view: that a batch under way commits (when it was executed tentatively its requests
-    /// have left the queue, but clients may still lack replies), or that the first request which no replica can refuse is executed. Zero for nothing.
+    /// have left the queue, but clients may still lack replies), or that the request at the head is executed. Zero for nothing.
     /// A primary waits too, for its own batches: when it has lost its quorum, nobody else may notice.
     /// </summary>
     private long Awaited()
@@ -141,10 +132,8 @@ public sealed partial class Replica
         }
         SeqNum next = _lastCommitted.Next;
         bool underWay = _lastExecuted > _lastCommitted || (_log.Find(next) is { HasPrePrepare: true } entry && entry.View == _view);
-        return underWay ? -next.Value : IsPrimary ? 0 : FirstOrderable?.Arrival ?? 0;
+        return underWay ? -next.Value : IsPrimary ? 0 : _queue.First?.Arrival ?? 0;
     }
-
-    private SeqNum _rotatedAt;
 
     private bool AnotherHasLeft()
     {
@@ -165,10 +154,8 @@ public sealed partial class Replica
     private void RotateAt(SeqNum committed)
     {
         long period = (long)_config.CheckpointPeriod * _config.ViewRotationCheckpoints;
-        if (period > 0 && committed.Value % period == 0 && committed > _rotatedAt && _viewActive && !_restoring)
+        if (period > 0 && committed.Value % period == 0 && _viewActive && !_restoring)
         {
-            // Batches are executed again after a rollback.
-            _rotatedAt = committed;
             LeaveFor(_view.Next, ViewChangeReason.Regular);
         }
     }
@@ -183,7 +170,7 @@ public sealed partial class Replica
         Counters.ViewChanges++;
         NoteLeft(view, reason);
         SendDeferredCommits();
-        for (SeqNum seq = _stable.Next; seq <= HighWaterMark; seq = seq.Next)
+        for (SeqNum seq = LowWaterMark.Next; seq <= HighWaterMark; seq = seq.Next)
         {
             if (_log.Find(seq) is { PrePrepared: true } entry && entry.View == _view && _viewActive)
             {
@@ -191,7 +178,7 @@ public sealed partial class Replica
                 _oldBatches.Keep(entry);
             }
         }
-        _oldBatches.KeepOnly(_sets);
+        _oldBatches.KeepOnly(_sets, _lastCommitted);
         _view = view;
         _viewActive = false;
         _newView = null;
@@ -511,7 +498,6 @@ public sealed partial class Replica
         ProposeFromNewView();
         _lastIssued = Last(newView.Checkpoint + newView.BatchCount, Last(_stable, _lastCommitted));
         _queue.ForgetOrder();
-        _suspects.ForgetOrder();
         ResetStatusTimer();
         PassOnRequests();
         for (int i = 0; i < newView.BatchCount; i++)
@@ -536,7 +522,7 @@ public sealed partial class Replica
         }
         for (StoredRequest? request = _queue.First; request is not null; request = request.Next)
         {
-            Relay(request.Message);
+            _network.SendToReplica(_view.Primary(_n), request.Message);
         }
     }
 
@@ -569,6 +555,7 @@ public sealed partial class Replica
         _pages.RollbackTo(target);
         _service.StateReplaced();
         _lastExecuted = _lastCommitted = target;
+        _observer?.OnRolledBack(Id, target);
         Counters.Rollbacks++;
     }
 
@@ -582,7 +569,8 @@ public sealed partial class Replica
         if (checkpoint <= _lastCommitted && _pages.HasCheckpoint(checkpoint)
             && _pages.CheckpointDigest(checkpoint) == newView.CheckpointDigest)
         {
-            MakeStable(checkpoint);
+            // Stable it is only with 2f+1 votes, though f+1 suffice for the view (§3.2.4): were this replica to forget what came
+            // before, it and the liars among the f+1 might be the only ones that have the checkpoint.
             return;
         }
         for (int i = 0; i < newView.ViewChangeCount; i++)
@@ -638,6 +626,7 @@ public sealed partial class Replica
 
     private void TakeOver(LogEntry entry, OldBatch batch)
     {
+        entry.DropPrePrepare(_pool);
         BfsAssert.That(PrePrepare.TryParse(batch.PrePrepare, _n, out PrePrepare prePrepare) && ReadBatch(entry, prePrepare));
         int body = 0;
         for (int i = 0; i < entry.ItemCount; i++)

@@ -55,9 +55,6 @@ public sealed partial class Replica : IServerEngine
         _pool = new RequestPool(_n, config.InlineThresholdBytes);
         _log = new MessageLog(config, _pool);
         _pending = new StoredRequest?[config.Clients.Count * config.SlotsPerClient];
-        _standing = new Standing[config.Clients.Count];
-        _itemsOfClient = new int[config.Clients.Count];
-        _budget = new SignatureBudget(_n, config.Clients.Count);
         _tentativeReply = new long[_pending.Length];
         _deferredReads = new StoredRequest?[_pending.Length];
         _deferredOrder = new int[_pending.Length];
@@ -71,6 +68,7 @@ public sealed partial class Replica : IServerEngine
         _oldBatches = new OldBatches(config);
         _watch = new PrimaryWatch(_n);
         _claims = new CommittedClaims(_n, config.LogSize);
+        _committedBatches = new (SeqNum, Digest)[2 * config.LogSize];
         _learned = new LogEntry(_n);
         _ownEarlier = new Leaving(_n);
         _leaving = [.. Enumerable.Range(0, _n).Select(_ => new Leaving(_n))];
@@ -109,7 +107,6 @@ public sealed partial class Replica : IServerEngine
         _keys.Refresh();
         _keys.RequestMissingKeys(now.MonotonicMicros);
         ResetStatusTimer();
-        _scrubDeadlineMicros = now.MonotonicMicros;
         ProposeFromNewView();
     }
 
@@ -168,9 +165,6 @@ public sealed partial class Replica : IServerEngine
             case MessageTag.Data:
                 OnData(message);
                 break;
-            case MessageTag.Relay:
-                OnRelay(message, source);
-                break;
             case MessageTag.NewKey:
                 OnNewKey(message, source);
                 break;
@@ -192,28 +186,20 @@ public sealed partial class Replica : IServerEngine
         RunViewTimer();
         RunStatusTimer();
         RunStateTransfer();
-        RunScrubbing();
     }
 
     /// <summary>When <see cref="Tick"/> is wanted at the latest, on the monotonic clock.</summary>
-    public long NextDeadlineMicros => Math.Min(Math.Min(_commitDeadlineMicros, _viewDeadlineMicros), Math.Min(Math.Min(_statusDeadlineMicros, _transferDeadlineMicros), _scrubDeadlineMicros));
+    public long NextDeadlineMicros => Math.Min(Math.Min(_commitDeadlineMicros, _viewDeadlineMicros), Math.Min(_statusDeadlineMicros, _transferDeadlineMicros));
 
     private void OnNewKey(ReadOnlySpan<byte> message, SourceAddress source)
     {
         if (!NewKey.TryParse(message, _n, out NewKey newKey))
         {
             Drop(DropReason.Malformed);
-            return;
         }
-        int client = _config.ClientIndex(new ClientId(newKey.Principal));
-        ulong session = client < 0 ? 0 : _keys.ClientSession(client);
-        if (!_keys.OnNewKey(newKey, source, _now.MonotonicMicros))
+        else if (!_keys.OnNewKey(newKey, source, _now.MonotonicMicros))
         {
             Drop(DropReason.StaleKey);
-        }
-        else if (client >= 0 && session != _keys.ClientSession(client))
-        {
-            OnNewSession(client);
         }
     }
 

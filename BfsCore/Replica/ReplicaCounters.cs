@@ -17,9 +17,6 @@ public enum DropReason
     NotReadOnly,
     Duplicate,
     Stale,
-    Unsigned,
-    BadSignature,
-    OverBudget,
 }
 
 /// <summary>What a replica has done since it started. Tests assert on them, because the algorithm masks faults (§10 of the design).</summary>
@@ -33,12 +30,9 @@ public sealed class ReplicaCounters
     public long StatusSent { get; internal set; }
     public long Retransmitted { get; internal set; }
     public long Rollbacks { get; internal set; }
-    /// <summary>Signatures of requests that were checked: none in the normal case.</summary>
-    public long SignaturesChecked { get; internal set; }
 
-    /// <summary>How often a client was asked to sign.</summary>
-    public long SignaturesDemanded { get; internal set; }
-    public long ClientsSuspected { get; internal set; }
+    /// <summary>Batches executed because f+1 others said that they had committed.</summary>
+    public long Learned { get; internal set; }
     public long ViewChanges { get; internal set; }
     public long StateTransfers { get; internal set; }
 
@@ -50,10 +44,6 @@ public sealed class ReplicaCounters
 
     /// <summary>Pages in memory that were found not to be what their digests said.</summary>
     public long PagesDamaged { get; internal set; }
-
-    /// <summary>Pages that were compared with their digests in the background, and how often that came to the end.</summary>
-    public long PagesScrubbed { get; internal set; }
-    public long ScrubPasses { get; internal set; }
     public long PagesSent { get; internal set; }
 
     public long Dropped(DropReason reason) => _drops[(int)reason];
@@ -64,6 +54,12 @@ public sealed class ReplicaCounters
 /// <summary>Told what a replica does, for the simulator's checkers.</summary>
 public interface IReplicaObserver
 {
+    /// <summary>The certificate that a batch prepared is complete here (§2.3.3).</summary>
+    void OnPrepared(ReplicaId replica, View view, SeqNum seq, Digest batch) { }
+
+    /// <summary>The state is again that of a checkpoint; what was executed after it is executed again or fetched.</summary>
+    void OnRolledBack(ReplicaId replica, SeqNum checkpoint) { }
+
     void OnExecuted(ReplicaId replica, View view, SeqNum seq, Digest batch, bool tentative);
 
     void OnCommitted(ReplicaId replica, SeqNum seq, Digest batch);

@@ -47,6 +47,24 @@ public sealed record SimOptions
     /// <summary>Times when one replica is cut off from everything for a while.</summary>
     public required int Outages { get; init; }
 
+    /// <summary>Times when all nodes are parted into two groups for a while.</summary>
+    public required int Partitions { get; init; }
+
+    /// <summary>Times when one node does not hear another, which hears it.</summary>
+    public required int OneWayCuts { get; init; }
+
+    /// <summary>Times when a replica's process ends, to start again with what its files hold.</summary>
+    public required int Restarts { get; init; }
+
+    /// <summary>Of these, how often all replicas end at once.</summary>
+    public required int MassRestartsPerMille { get; init; }
+
+    /// <summary>How many stable checkpoints a replica saves as an image.</summary>
+    public required int ImageSavesPerMille { get; init; }
+
+    /// <summary>First wait of the view-change timer; short ones make honest primaries suspects.</summary>
+    public required int ViewChangeTimeoutMillis { get; init; }
+
     /// <summary>From here on the network is perfect, and what is outstanding must complete.</summary>
     public required long HealMicros { get; init; }
 
@@ -85,6 +103,12 @@ public sealed record SimOptions
             ClockSkewMillis = random.Choose(0, 5, 2_000),
             FaultyReplicas = random.PerMille(400) ? random.Between(1, (replicas - 1) / 3) : 0,
             Outages = calm ? 0 : random.Choose(0, 0, 1, 3, 6),
+            Partitions = calm ? 0 : random.Choose(0, 0, 1, 3),
+            OneWayCuts = calm ? 0 : random.Choose(0, 0, 2, 8),
+            Restarts = random.Choose(0, 0, 1, 3, 8),
+            MassRestartsPerMille = random.Choose(0, 0, 300),
+            ImageSavesPerMille = random.Choose(0, 200, 1000),
+            ViewChangeTimeoutMillis = random.Choose(100, 300, 300, 1000),
             HealMicros = random.Between(2, 20) * 1_000_000L,
         };
     }

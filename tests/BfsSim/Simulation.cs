@@ -2,6 +2,7 @@ using BfsCore;
 using BfsCore.Replication;
 using BfsCore.State;
 using BfsSim.Checkers;
+using BfsSim.Faults;
 using BfsSim.Network;
 using BfsSim.Nodes;
 using BfsSim.Services;
@@ -16,7 +17,7 @@ namespace BfsSim;
 public sealed class Simulation : IDisposable
 {
     /// <summary>Virtual time that completing everything may take once the network is perfect.</summary>
-    private const long CompletionMicros = 30_000_000;
+    private const long CompletionMicros = 120_000_000;
 
     /// <summary>Events in a whole run: far above what any seed needs, far below for ever.</summary>
     private const long MaxEvents = 20_000_000;
@@ -32,7 +33,7 @@ public sealed class Simulation : IDisposable
     private readonly ReplicaNode[] _replicas;
     private readonly ClientNode[] _clients;
     private readonly IWorkload _workload;
-    private readonly SimRandom _faults;
+    private readonly FaultPlan _faults;
 
     /// <param name="suite">Another service than the seed decided.</param>
     /// <param name="adjust">Changes what the seed decided.</param>
@@ -46,15 +47,16 @@ public sealed class Simulation : IDisposable
         Config = BuildConfig(Options, _suite.StateBytes);
         SimulationException.Require(Config.FirstProblem() is null, Config.FirstProblem() ?? "");
         _network = new VirtualNetwork(Options, random.Fork(), _events);
-        _faults = random.Fork();
+        SimRandom faults = random.Fork();
         _workload = _suite.CreateWorkload(Options, random.Fork());
         Agreement = new AgreementChecker(Options.Replicas, Options.CheckpointPeriod);
         ulong secret = random.NextUInt64();
         _replicas = new ReplicaNode[Options.Replicas];
         for (int i = 0; i < _replicas.Length; i++)
         {
-            _replicas[i] = new ReplicaNode(i, Config, _events, random.Fork(), Options.ClockSkewMillis, _network,
-                new SimKeyExchange(Config.N, secret), _suite.CreateService(i, Config), Agreement);
+            int id = i;
+            _replicas[i] = new ReplicaNode(i, Config, _events, random.Fork(), Options, _network,
+                new SimKeyExchange(Config.N, secret), () => _suite.CreateService(id, Config), Agreement);
         }
         _clients = new ClientNode[Options.Clients];
         for (int i = 0; i < _clients.Length; i++)
@@ -63,6 +65,8 @@ public sealed class Simulation : IDisposable
                 new SimKeyExchange(Config.N, secret), _workload, History);
         }
         _nodes = [.. _replicas, .. _clients];
+        Agreement.Committed = replica => _suite.OnCommitted(replica.Value);
+        _faults = new FaultPlan(Options, faults, _events, _network, _replicas, Agreement, Tally);
     }
 
     public long Seed { get; }
@@ -70,12 +74,19 @@ public sealed class Simulation : IDisposable
     public ClusterConfig Config { get; }
     public AgreementChecker Agreement { get; }
     public History History { get; } = new();
+
+    /// <summary>What happened, by name.</summary>
+    public Tally Tally { get; } = new();
     public IReadOnlyList<ReplicaNode> Replicas => _replicas;
     public IReadOnlyList<ClientNode> Clients => _clients;
     public VirtualNetwork Network => _network;
 
     /// <summary>Told about every delivery, for debugging; null when nobody looks.</summary>
-    public Action<string>? Trace { get; set; }
+    public Action<string>? Trace
+    {
+        get => Agreement.Trace;
+        set => Agreement.Trace = value;
+    }
 
     /// <summary>Makes a replica faulty in what it sends; it no longer counts as correct.</summary>
     public void MakeFaulty(int replica, ISendStrategy strategy)
@@ -87,7 +98,7 @@ public sealed class Simulation : IDisposable
     /// <summary>The whole run. Throws <see cref="SimulationException"/> for what must not happen.</summary>
     public SimResult Run()
     {
-        PlanFaults();
+        _faults.Draw();
         foreach (ReplicaNode replica in _replicas)
         {
             replica.Start();
@@ -97,7 +108,7 @@ public sealed class Simulation : IDisposable
             client.Start();
         }
         RunUntil(Options.HealMicros, () => _workload.Remaining <= 0 && AllCompleted);
-        _network.Healed = true;
+        _faults.Heal();
         _workload.Remaining = 0;
         long healed = _events.NowMicros;
         RunUntil(healed + CompletionMicros, () => AllCompleted && AllConverged);
@@ -149,48 +160,7 @@ public sealed class Simulation : IDisposable
         PiggybackCommits = options.PiggybackCommits,
         SlotsPerClient = options.SlotsPerClient,
         ServiceStateBytes = stateBytes,
-    };
-
-    /// <summary>The primary of view 0 may be cut off but does not crash while there are no view changes.</summary>
-    private void PlanFaults()
-    {
-        var candidates = Enumerable.Range(1, Options.Replicas - 1).ToList();
-        for (int i = 0; i < Options.FaultyReplicas; i++)
-        {
-            int replica = candidates[_faults.Below(candidates.Count)];
-            candidates.Remove(replica);
-            Agreement.MarkFaulty(new ReplicaId(replica));
-            ISendStrategy? strategy = DrawStrategy();
-            _events.After(_faults.Below(Options.HealMicros), () =>
-            {
-                if (strategy is null)
-                {
-                    _replicas[replica].Crash();
-                }
-                else
-                {
-                    _network.SetStrategy(replica, strategy);
-                }
-            });
-        }
-        for (int i = 0; i < Options.Outages; i++)
-        {
-            int replica = _faults.Below(Options.Replicas);
-            long start = _faults.Below(Options.HealMicros);
-            long length = Math.Min(_faults.Below(3_000_000), Options.HealMicros - start);
-            _events.After(start, () => _network.CutOff(replica));
-            _events.After(start + length, () => _network.Reconnect(replica));
-        }
-    }
-
-    /// <summary>How a faulty replica behaves; null: it stops.</summary>
-    private ISendStrategy? DrawStrategy() => _faults.Below(6) switch
-    {
-        0 => new Mute(),
-        1 => new Selective(_faults.Fork()),
-        2 => new Garbler(_faults.Fork()),
-        3 => new Replayer(_faults.Fork()),
-        _ => null,
+        ViewChangeTimeoutMillis = options.ViewChangeTimeoutMillis,
     };
 
     private bool AllCompleted => Array.TrueForAll(_clients, c => c.Outstanding == 0);
@@ -254,7 +224,7 @@ public sealed class Simulation : IDisposable
     }
 
     private string Standing() => string.Join("; ", _replicas.Select(r => $"replica {r.Address}{(IsCorrect(r) ? "" : " (faulty)")}"
-        + $" executed {r.Replica.LastExecuted} committed {r.Replica.LastCommitted} stable {r.Replica.StableCheckpoint}"));
+        + $"{(r.Crashed ? " down" : "")} in {r.Replica.View}{(r.Replica.ViewActive ? "" : " (changing)")}, executed {r.Replica.LastExecuted} committed {r.Replica.LastCommitted} stable {r.Replica.StableCheckpoint}"));
 
     /// <summary>Correct replicas that have executed the same batches have the same memory, byte for byte.</summary>
     private void CheckStates()

@@ -1,14 +1,16 @@
 using BfsCore;
 using BfsCore.Replication;
+using BfsSim.Nodes;
 
 namespace BfsSim.Checkers;
 
 /// <summary>
-/// Safety among correct replicas (§2.2), checked at every execution: batches at one number are the same, tentative ones
-/// within a view; each replica executes and commits number after number, unless it fetched a state; checkpoints of committed states are
-/// equal. Does not check what batches contain; the clients' histories do.
+/// Safety among correct replicas (§2.2), checked at every step: batches that prepared in one view at one number are the
+/// same, and none prepares that differs from one that has committed; batches executed at one number are the same, tentative
+/// ones within a view; each replica executes and commits number after number, unless it fetched a state or went back to
+/// one; checkpoints of committed states are equal. Does not check what batches contain; the clients' histories do.
 /// </summary>
-public sealed class AgreementChecker : IReplicaObserver
+public sealed class AgreementChecker : IReplicaObserver, IRestartObserver
 {
     private readonly int _checkpointPeriod;
     private readonly bool[] _faulty;
@@ -16,6 +18,7 @@ public sealed class AgreementChecker : IReplicaObserver
     private readonly SeqNum[] _committed;
     private readonly SeqNum[] _stable;
     private readonly Dictionary<SeqNum, Digest> _batches = [];
+    private readonly Dictionary<(View, SeqNum), Digest> _prepared = [];
     private readonly Dictionary<(View, SeqNum), Digest> _tentative = [];
     private readonly Dictionary<SeqNum, Digest> _checkpoints = [];
     private readonly Dictionary<SeqNum, Digest>[] _ownCheckpoints;
@@ -40,6 +43,15 @@ public sealed class AgreementChecker : IReplicaObserver
     /// <summary>States that replicas fetched from others and went on from.</summary>
     public long StateTransfers { get; private set; }
 
+    /// <summary>Times that a replica undid what it had executed.</summary>
+    public long Rollbacks { get; private set; }
+
+    /// <summary>Told of every step, for debugging; null when nobody looks.</summary>
+    public Action<string>? Trace { get; set; }
+
+    /// <summary>Told of every batch that a correct replica knows to have committed.</summary>
+    public Action<ReplicaId>? Committed { get; set; }
+
     /// <summary>The highest stable checkpoint of any correct replica.</summary>
     public SeqNum HighestStable { get; private set; }
 
@@ -48,14 +60,46 @@ public sealed class AgreementChecker : IReplicaObserver
 
     public bool IsFaulty(ReplicaId replica) => _faulty[replica.Value];
 
-    public void OnExecuted(ReplicaId replica, View view, SeqNum seq, Digest batch, bool tentative)
+    public void OnPrepared(ReplicaId replica, View view, SeqNum seq, Digest batch)
     {
+        Trace?.Invoke($"{replica} prepared {seq} in {view}: {batch}");
         if (_faulty[replica.Value])
         {
             return;
         }
-        // Number after number; lower again only after a rollback of what had not committed (§5.1.2).
-        SimulationException.Require(seq > _committed[replica.Value] && seq <= _executed[replica.Value].Next,
+        Agree(_prepared, (view, seq), batch, replica, "prepared batch");
+        SimulationException.Require(!_batches.TryGetValue(seq, out Digest committed) || committed == batch,
+            $"in {view} {seq} prepared at {replica} as {batch}, where another correct replica has executed {committed}");
+    }
+
+    public void OnRolledBack(ReplicaId replica, SeqNum checkpoint)
+    {
+        Trace?.Invoke($"{replica} goes back to {checkpoint}");
+        if (_faulty[replica.Value])
+        {
+            return;
+        }
+        SimulationException.Require(checkpoint >= _stable[replica.Value] && checkpoint <= _executed[replica.Value],
+            $"{replica} went back to {checkpoint} from {_executed[replica.Value]}, stable {_stable[replica.Value]}");
+        _executed[replica.Value] = _committed[replica.Value] = checkpoint;
+        Rollbacks++;
+    }
+
+    public void OnRestarted(ReplicaId replica, SeqNum image)
+    {
+        Trace?.Invoke($"{replica} starts again from {image}");
+        _executed[replica.Value] = _committed[replica.Value] = _stable[replica.Value] = image;
+        _ownCheckpoints[replica.Value].Clear();
+    }
+
+    public void OnExecuted(ReplicaId replica, View view, SeqNum seq, Digest batch, bool tentative)
+    {
+        Trace?.Invoke($"{replica} executed {seq} in {view}{(tentative ? " tentatively" : "")}: {batch}");
+        if (_faulty[replica.Value])
+        {
+            return;
+        }
+        SimulationException.Require(seq == _executed[replica.Value].Next,
             $"{replica} executed {seq} after {_executed[replica.Value]}, committed {_committed[replica.Value]}");
         _executed[replica.Value] = seq;
         if (tentative)
@@ -71,6 +115,7 @@ public sealed class AgreementChecker : IReplicaObserver
 
     public void OnCommitted(ReplicaId replica, SeqNum seq, Digest batch)
     {
+        Trace?.Invoke($"{replica} knows that {seq} committed: {batch}");
         if (_faulty[replica.Value])
         {
             return;
@@ -79,6 +124,7 @@ public sealed class AgreementChecker : IReplicaObserver
             $"{replica} committed {seq} after {_committed[replica.Value]}, executed {_executed[replica.Value]}");
         _committed[replica.Value] = seq;
         Agree(_batches, seq, batch, replica, "committed batch");
+        Committed?.Invoke(replica);
         if (seq.Value % _checkpointPeriod == 0)
         {
             SimulationException.Require(_ownCheckpoints[replica.Value].TryGetValue(seq, out Digest own),
@@ -89,6 +135,7 @@ public sealed class AgreementChecker : IReplicaObserver
 
     public void OnCheckpoint(ReplicaId replica, SeqNum seq, Digest state, bool stable)
     {
+        Trace?.Invoke($"{replica} {(stable ? "made stable" : "took")} checkpoint {seq}: {state}");
         if (_faulty[replica.Value])
         {
             return;

@@ -8,38 +8,25 @@ namespace BfsSim.Checkers;
 public readonly record struct WitnessedOperation(ClientId Client, long TimeNanos, byte[] Operation);
 
 /// <summary>
-/// The order in which replicas executed operations. Agreed time grows with every batch, so it names the batch, whichever
-/// replica executed it and however often.
+/// The order in which replicas executed operations, of batches that committed. Agreed time grows with every batch, so it
+/// names the batch, whichever replica executed it and however often.
 /// </summary>
 public sealed class WitnessLog
 {
-    private readonly SortedDictionary<(long TimeNanos, int Replica), List<WitnessedOperation>> _batches = [];
+    private readonly SortedDictionary<long, List<WitnessedOperation>> _batches = [];
 
-    /// <summary>A replica begins a batch, perhaps again after a rollback.</summary>
-    public List<WitnessedOperation> Begin(long timeNanos, int replica) => _batches[(timeNanos, replica)] = [];
+    /// <summary>A correct replica knows that a batch it executed has committed.</summary>
+    public void Add(int replica, List<WitnessedOperation> batch)
+    {
+        long time = batch[0].TimeNanos;
+        if (!_batches.TryAdd(time, batch))
+        {
+            SimulationException.Require(Same(_batches[time], batch), $"replica {replica} executed other operations at time {time}");
+        }
+    }
 
     /// <summary>What correct replicas executed, in order. Every batch counts once; all that executed it did the same.</summary>
-    public List<WitnessedOperation> Order(AgreementChecker agreement)
-    {
-        var order = new List<WitnessedOperation>();
-        List<WitnessedOperation>? previous = null;
-        long previousTime = long.MinValue;
-        foreach (((long time, int replica), List<WitnessedOperation> batch) in _batches)
-        {
-            if (agreement.IsFaulty(new ReplicaId(replica)))
-            {
-                continue;
-            }
-            if (time == previousTime)
-            {
-                SimulationException.Require(Same(previous!, batch), $"replica {replica} executed other operations at time {time}");
-                continue;
-            }
-            order.AddRange(batch);
-            (previous, previousTime) = (batch, time);
-        }
-        return order;
-    }
+    public List<WitnessedOperation> Order => [.. _batches.Values.SelectMany(batch => batch)];
 
     private static bool Same(List<WitnessedOperation> a, List<WitnessedOperation> b)
     {
@@ -55,14 +42,14 @@ public sealed class WitnessLog
 /// <summary>A service whose ordered executions are written down.</summary>
 public sealed class WitnessedService(IService inner, WitnessLog log, int replica) : IService
 {
-    private long _timeNanos = long.MinValue;
     private List<WitnessedOperation> _batch = [];
 
     public void Open(StateRegion state) => inner.Open(state);
 
+    /// <summary>What was executed last is undone, or has been followed by what was fetched.</summary>
     public void StateReplaced()
     {
-        _timeNanos = long.MinValue;
+        _batch = [];
         inner.StateReplaced();
     }
 
@@ -72,13 +59,21 @@ public sealed class WitnessedService(IService inner, WitnessLog log, int replica
     {
         if (!context.ReadOnly)
         {
-            if (context.TimeNanos != _timeNanos)
+            if (_batch.Count == 0 || _batch[0].TimeNanos != context.TimeNanos)
             {
-                _timeNanos = context.TimeNanos;
-                _batch = log.Begin(_timeNanos, replica);
+                _batch = [];
             }
             _batch.Add(new WitnessedOperation(context.Client, context.TimeNanos, operation.ToArray()));
         }
         return inner.Execute(context, operation, result);
+    }
+
+    /// <summary>What was executed last has committed.</summary>
+    public void Commit()
+    {
+        if (_batch.Count > 0)
+        {
+            log.Add(replica, _batch);
+        }
     }
 }

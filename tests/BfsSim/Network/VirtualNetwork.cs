@@ -3,8 +3,8 @@ using BfsCore;
 namespace BfsSim.Network;
 
 /// <summary>
-/// The network of §2.1: it loses, duplicates, delays, reorders and corrupts messages as the seed says, and may cut nodes
-/// off; once healed it does none of that.
+/// The network of §2.1: it loses, duplicates, delays, reorders and corrupts messages as the seed says, and may cut links,
+/// each direction on its own; once healed it does none of that.
 /// </summary>
 public sealed class VirtualNetwork
 {
@@ -17,27 +17,60 @@ public sealed class VirtualNetwork
     private readonly SimRandom _random;
     private readonly EventQueue _events;
     private readonly ISendStrategy?[] _strategies;
-    private readonly int[] _cutOff;
+    private readonly int[] _cuts;
 
     public VirtualNetwork(SimOptions options, SimRandom random, EventQueue events)
     {
         (_options, _random, _events) = (options, random, events);
-        _strategies = new ISendStrategy?[options.Replicas + options.Clients];
-        _cutOff = new int[_strategies.Length];
+        Nodes = options.Replicas + options.Clients;
+        _strategies = new ISendStrategy?[Nodes];
+        _cuts = new int[Nodes * Nodes];
     }
 
-    public bool Healed { get; set; }
+    /// <summary>Addresses: replicas come first, then clients.</summary>
+    public int Nodes { get; }
+    public bool Healed { get; private set; }
     public int InFlight { get; private set; }
     public long Sent { get; private set; }
     public long Lost { get; private set; }
 
+    /// <summary>From now on the network is perfect.</summary>
+    public void Heal()
+    {
+        Healed = true;
+        Array.Clear(_cuts);
+    }
+
     /// <summary>The node at this address is faulty from now on; null makes it correct again.</summary>
     public void SetStrategy(int address, ISendStrategy? strategy) => _strategies[address] = strategy;
 
-    /// <summary>Nothing goes to or from the address until as many calls of <see cref="Reconnect"/>.</summary>
-    public void CutOff(int address) => _cutOff[address]++;
+    /// <summary>Nothing goes from one address to the other until as many calls of <see cref="Mend"/>, or until healed.</summary>
+    public void Cut(int from, int to) => _cuts[(from * Nodes) + to]++;
 
-    public void Reconnect(int address) => _cutOff[address]--;
+    public void Mend(int from, int to)
+    {
+        ref int cuts = ref _cuts[(from * Nodes) + to];
+        cuts = Math.Max(0, cuts - 1);
+    }
+
+    /// <summary>Nothing goes to or from the address until as many calls of <see cref="Reconnect"/>.</summary>
+    public void CutOff(int address)
+    {
+        for (int other = 0; other < Nodes; other++)
+        {
+            Cut(address, other);
+            Cut(other, address);
+        }
+    }
+
+    public void Reconnect(int address)
+    {
+        for (int other = 0; other < Nodes; other++)
+        {
+            Mend(address, other);
+            Mend(other, address);
+        }
+    }
 
     public void Send(int from, int to, byte[] message)
     {
@@ -57,13 +90,13 @@ public sealed class VirtualNetwork
     public bool Arrives(int from, int to)
     {
         InFlight--;
-        return _cutOff[from] == 0 && _cutOff[to] == 0;
+        return _cuts[(from * Nodes) + to] == 0;
     }
 
     private void Carry(int from, int to, byte[] message)
     {
         Sent++;
-        if (_cutOff[from] > 0 || _cutOff[to] > 0 || (!Healed && _random.PerMille(_options.LossPerMille)))
+        if (_cuts[(from * Nodes) + to] > 0 || (!Healed && _random.PerMille(_options.LossPerMille)))
         {
             Lost++;
             return;

@@ -5,32 +5,61 @@ using BfsSim.Network;
 
 namespace BfsSim.Nodes;
 
-/// <summary>A replica process: the engine as it is compiled, its memory and its service.</summary>
+/// <summary>A replica process: the engine as it is compiled, its memory, its service and its files. It may end and start again.</summary>
 public sealed class ReplicaNode : SimNode, IDisposable
 {
-    private readonly NodePort _port;
+    private readonly ClusterConfig _config;
+    private readonly SimRandom _random;
+    private readonly VirtualNetwork _network;
+    private readonly IKeyExchange _keys;
+    private readonly Func<IService> _service;
+    private readonly IReplicaObserver _observer;
+    private readonly int _savesPerMille;
+    private NodePort _port = null!;
 
-    public ReplicaNode(int address, ClusterConfig config, EventQueue events, SimRandom random, int clockSkewMillis,
-        VirtualNetwork network, IKeyExchange keys, IService service, IReplicaObserver observer)
-        : base(address, events, random, clockSkewMillis)
+    /// <param name="savesPerMille">How many of its stable checkpoints the replica saves as an image.</param>
+    public ReplicaNode(int address, ClusterConfig config, EventQueue events, SimRandom random, SimOptions options,
+        VirtualNetwork network, IKeyExchange keys, Func<IService> service, IReplicaObserver observer)
+        : base(address, events, random, options.ClockSkewMillis)
     {
-        _port = new NodePort(network, address, config.N);
-        State = new PagedState(Replica.StateBytes(config));
-        Replica = new Replica(new ReplicaId(address), config, State, service, _port, random.Fork(), keys,
-            new SimStableStore(), Votes, observer);
+        (_config, _random, _network, _keys, _service, _observer) = (config, random.Fork(), network, keys, service, observer);
+        _savesPerMille = options.ImageSavesPerMille;
+        Begin();
     }
 
-    public Replica Replica { get; }
+    public Replica Replica { get; private set; } = null!;
 
-    public PagedState State { get; }
+    public PagedState State { get; private set; } = null!;
 
-    /// <summary>What outlives a crash.</summary>
-    public MemoryVoteLog Votes { get; } = new();
+    public SimDisk Disk { get; } = new();
+
+    /// <summary>Views that this replica left, in all its lives.</summary>
+    public long ViewChanges => _earlierViewChanges + Replica.Counters.ViewChanges;
+
+    private long _earlierViewChanges;
 
     public void Start()
     {
         Replica.Start(Now);
         WakeUpSoon();
+    }
+
+    /// <summary>Starts again with what its files hold, after <see cref="SimNode.Crash"/>.</summary>
+    public void Restart()
+    {
+        SimulationException.Require(Crashed, "a replica was started twice");
+        _earlierViewChanges += Replica.Counters.ViewChanges;
+        State.Dispose();
+        Begin();
+        (_observer as IRestartObserver)?.OnRestarted(Replica.Id, Disk.SavedCheckpoint);
+        string? problem = Replica.RestoreLog();
+        SimulationException.Require(problem is null, $"replica {Address}: {problem}");
+        Revive();
+        if (Disk.SavedCheckpoint == Replica.StableCheckpoint)
+        {
+            Replica.RestartLog();
+        }
+        Start();
     }
 
     protected override long NextDeadlineMicros => Replica.NextDeadlineMicros;
@@ -48,4 +77,31 @@ public sealed class ReplicaNode : SimNode, IDisposable
     }
 
     public void Dispose() => State.Dispose();
+
+    private void Begin()
+    {
+        _port = new NodePort(_network, Address, _config.N);
+        State = Disk.Load(Replica.StateBytes(_config));
+        Replica = new Replica(new ReplicaId(Address), _config, State, _service(), _port, _random.Fork(), _keys,
+            Disk.Counters, Disk.Votes, _observer)
+        {
+            CheckpointBecameStable = OnStable,
+        };
+    }
+
+    private void OnStable(SeqNum stable)
+    {
+        if (Replica.ImageNeeded || _random.PerMille(_savesPerMille))
+        {
+            Disk.Save(State, stable);
+            Replica.RestartLog();
+        }
+    }
+}
+
+/// <summary>Told when a replica's process starts again.</summary>
+public interface IRestartObserver
+{
+    /// <param name="image">The checkpoint that its memory holds at first.</param>
+    void OnRestarted(ReplicaId replica, SeqNum image);
 }

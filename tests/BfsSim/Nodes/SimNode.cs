@@ -29,7 +29,7 @@ public abstract class SimNode
 
     public int Address { get; }
 
-    /// <summary>Stopped for good: neither hears nor says anything.</summary>
+    /// <summary>Stopped: neither hears nor says anything.</summary>
     public bool Crashed { get; private set; }
 
     protected Instant Now =>
@@ -45,6 +45,13 @@ public abstract class SimNode
     {
         Crashed = true;
         _inbox.Clear();
+    }
+
+    /// <summary>Runs again; what it knows is for the caller to restore.</summary>
+    protected void Revive()
+    {
+        Crashed = false;
+        _timerMicros = long.MaxValue;
     }
 
     public void Deliver(int from, byte[] message)

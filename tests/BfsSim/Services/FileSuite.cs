@@ -13,12 +13,15 @@ namespace BfsSim.Services;
 public sealed class FileSuite : ServiceSuite
 {
     private readonly WitnessLog _log = new();
+    private readonly Dictionary<int, WitnessedService> _services = [];
 
     /// <summary>Small, so that the drive gets full at times.</summary>
     public override long StateBytes => 2 << 20;
 
     public override IService CreateService(int replica, ClusterConfig config) =>
-        new WitnessedService(new FileService(config), _log, replica);
+        _services[replica] = new WitnessedService(new FileService(config), _log, replica);
+
+    public override void OnCommitted(int replica) => _services[replica].Commit();
 
     public override IWorkload CreateWorkload(SimOptions options, SimRandom random) => new FileWorkload(options, random);
 
@@ -27,7 +30,7 @@ public sealed class FileSuite : ServiceSuite
         using var pages = new PagedState(StateBytes);
         var service = new FileService(simulation.Config);
         service.Open(pages.Window(0, StateBytes));
-        new WitnessChecker(simulation.History.Entries, _log.Order(simulation.Agreement)).Check(service);
+        new WitnessChecker(simulation.History.Entries, _log.Order).Check(service);
         simulation.RequireServiceState(pages);
     }
 }

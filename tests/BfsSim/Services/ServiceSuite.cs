@@ -9,7 +9,13 @@ public abstract class ServiceSuite
 {
     public abstract long StateBytes { get; }
 
+    /// <summary>The service of a replica, when it starts and whenever it starts again.</summary>
     public abstract IService CreateService(int replica, ClusterConfig config);
+
+    /// <summary>A correct replica knows that what it executed last has committed.</summary>
+    public virtual void OnCommitted(int replica)
+    {
+    }
 
     public abstract IWorkload CreateWorkload(SimOptions options, SimRandom random);
 

@@ -6,8 +6,8 @@ namespace BfsTests.Simulator;
 /// <summary>Whole clusters in virtual time (§2.2: safety always, liveness once the network behaves).</summary>
 public sealed class SimulationTests(ITestOutputHelper output)
 {
-    private const int FixedSeeds = 1200;
-    private const int FreshSeeds = 600;
+    private const int FixedSeeds = 600;
+    private const int FreshSeeds = 300;
 
     [Fact]
     public void The_same_seed_gives_the_same_trace()

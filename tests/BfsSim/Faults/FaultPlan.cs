@@ -1,0 +1,192 @@
+using BfsCore;
+using BfsSim.Checkers;
+using BfsSim.Network;
+using BfsSim.Nodes;
+
+namespace BfsSim.Faults;
+
+/// <summary>
+/// What goes wrong and when, drawn from the seed: up to f replicas that are faulty for good, and, for any node, times when it
+/// is cut off, parted from others, or its process is down. All but the first ends when the network heals.
+/// </summary>
+public sealed class FaultPlan(SimOptions options, SimRandom random, EventQueue events, VirtualNetwork network,
+    ReplicaNode[] replicas, AgreementChecker agreement, Tally tally)
+{
+    private const int LongestOutageMicros = 3_000_000;
+
+    private bool _healed;
+
+    public void Draw()
+    {
+        DrawFaultyReplicas();
+        for (int i = 0; i < options.Outages; i++)
+        {
+            DrawOutage();
+        }
+        for (int i = 0; i < options.Partitions; i++)
+        {
+            DrawPartition();
+        }
+        for (int i = 0; i < options.OneWayCuts; i++)
+        {
+            DrawOneWayCut();
+        }
+        for (int i = 0; i < options.Restarts; i++)
+        {
+            DrawRestart();
+        }
+    }
+
+    /// <summary>The network is perfect from now on, and whoever is to come back does so now.</summary>
+    public void Heal()
+    {
+        _healed = true;
+        network.Heal();
+        foreach (ReplicaNode replica in replicas)
+        {
+            if (replica.Crashed && !agreement.IsFaulty(new ReplicaId(replica.Address)))
+            {
+                replica.Restart();
+            }
+        }
+    }
+
+    private void DrawFaultyReplicas()
+    {
+        var candidates = Enumerable.Range(0, options.Replicas).ToList();
+        for (int i = 0; i < options.FaultyReplicas; i++)
+        {
+            int replica = candidates[random.Below(candidates.Count)];
+            candidates.Remove(replica);
+            if (random.PerMille(150))
+            {
+                // It stays correct, but the others cannot count on what it knew: it takes the place of a faulty one.
+                At(random.Below(options.HealMicros), "restart without image", () => StopThenStart(replica, node => node.Disk.LoseImage()));
+                continue;
+            }
+            agreement.MarkFaulty(new ReplicaId(replica));
+            DrawFault(replica);
+        }
+    }
+
+    private void DrawFault(int replica)
+    {
+        ISendStrategy? strategy = random.Below(7) switch
+        {
+            0 => new Mute(),
+            1 => new Selective(random.Fork()),
+            2 => new Garbler(random.Fork()),
+            3 => new Replayer(random.Fork()),
+            _ => null,
+        };
+        long start = random.PerMille(300) ? 0 : random.Below(options.HealMicros);
+        if (strategy is not null)
+        {
+            At(start, $"faulty: {strategy.GetType().Name}", () => network.SetStrategy(replica, strategy));
+        }
+        else if (random.PerMille(500))
+        {
+            At(start, "faulty: crash", () => replicas[replica].Crash());
+        }
+        else
+        {
+            At(start, "faulty: amnesia", () => StopThenStart(replica, node => node.Disk.LoseAll()));
+        }
+    }
+
+    /// <summary>Does something at a time unless the network has healed by then.</summary>
+    private void At(long micros, string name, Action action) => events.After(micros - events.NowMicros, () =>
+    {
+        if (!_healed)
+        {
+            tally.Add(name);
+            action();
+        }
+    });
+
+    private void During(string name, Action begin, Action end)
+    {
+        long start = random.Below(options.HealMicros);
+        long length = random.Below(LongestOutageMicros);
+        At(start, name, begin);
+        events.After(start + length, () =>
+        {
+            if (!_healed)
+            {
+                end();
+            }
+        });
+    }
+
+    private void DrawOutage()
+    {
+        int replica = random.Below(options.Replicas);
+        During("outage", () => network.CutOff(replica), () => network.Reconnect(replica));
+    }
+
+    /// <summary>Two groups of nodes; in half of the cases one of them still hears the other.</summary>
+    private void DrawPartition()
+    {
+        ulong group = random.NextUInt64();
+        bool oneWay = random.PerMille(500);
+        During(oneWay ? "one-way partition" : "partition", () => ForPairs(network.Cut), () => ForPairs(network.Mend));
+
+        void ForPairs(Action<int, int> change)
+        {
+            for (int from = 0; from < network.Nodes; from++)
+            {
+                for (int to = 0; to < network.Nodes; to++)
+                {
+                    bool inside = (group >> from & 1) != 0;
+                    if (inside != ((group >> to & 1) != 0) && (inside || !oneWay))
+                    {
+                        change(from, to);
+                    }
+                }
+            }
+        }
+    }
+
+    private void DrawOneWayCut()
+    {
+        int from = random.Below(network.Nodes), to = random.Below(options.Replicas);
+        (from, to) = random.PerMille(500) ? (from, to) : (to, from);
+        During("one-way cut", () => network.Cut(from, to), () => network.Mend(from, to));
+    }
+
+    private void DrawRestart()
+    {
+        bool all = random.PerMille(options.MassRestartsPerMille);
+        int one = random.Below(options.Replicas);
+        long start = random.Below(options.HealMicros);
+        At(start, all ? "restart of all" : "restart", () =>
+        {
+            for (int i = 0; i < options.Replicas; i++)
+            {
+                if ((all || i == one) && !agreement.IsFaulty(new ReplicaId(i)))
+                {
+                    StopThenStart(i, _ => { });
+                }
+            }
+        });
+    }
+
+    /// <summary>Ends a process; later it starts again with its files, unless something has happened to them.</summary>
+    private void StopThenStart(int replica, Action<ReplicaNode> damage)
+    {
+        ReplicaNode node = replicas[replica];
+        if (node.Crashed)
+        {
+            return;
+        }
+        node.Crash();
+        damage(node);
+        events.After(random.Below(LongestOutageMicros), () =>
+        {
+            if (node.Crashed)
+            {
+                node.Restart();
+            }
+        });
+    }
+}

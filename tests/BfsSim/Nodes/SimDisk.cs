@@ -1,0 +1,63 @@
+using BfsCore;
+using BfsCore.State;
+using BfsSim.Network;
+
+namespace BfsSim.Nodes;
+
+/// <summary>
+/// What a replica's files hold: the image of a stable checkpoint, the vote log since, the counters of keys. It outlives the
+/// process, whose memory does not.
+/// </summary>
+public sealed class SimDisk
+{
+    private readonly SortedDictionary<long, byte[]> _pages = [];
+
+    public MemoryVoteLog Votes { get; private set; } = new();
+
+    public SimStableStore Counters { get; } = new();
+
+    /// <summary>The checkpoint that the image holds; zero for the blank state.</summary>
+    public SeqNum SavedCheckpoint { get; private set; }
+
+    /// <summary>Brings the image to a checkpoint that the state holds.</summary>
+    public void Save(PagedState state, SeqNum checkpoint)
+    {
+        for (long page = state.NextDirty(0); page >= 0; page = state.NextDirty(page + 1))
+        {
+            _pages[page] = state.PageAt(checkpoint, page).ToArray();
+        }
+        state.MarkSaved(checkpoint);
+        SavedCheckpoint = checkpoint;
+    }
+
+    /// <summary>The memory of a process that starts from these files.</summary>
+    public PagedState Load(long sizeBytes)
+    {
+        var state = new PagedState(sizeBytes);
+        if (SavedCheckpoint.Value > 0)
+        {
+            foreach ((long page, byte[] content) in _pages)
+            {
+                state.InstallPage(page, content, PartitionTree.PageDigest(content));
+            }
+            state.TakeCheckpoint(SavedCheckpoint);
+            state.DiscardBefore(SavedCheckpoint);
+            state.MarkSaved(SavedCheckpoint);
+        }
+        return state;
+    }
+
+    /// <summary>The state's files are gone; the log is not.</summary>
+    public void LoseImage()
+    {
+        _pages.Clear();
+        SavedCheckpoint = default;
+    }
+
+    /// <summary>Everything is gone but the counters, which are kept with the key.</summary>
+    public void LoseAll()
+    {
+        LoseImage();
+        Votes = new MemoryVoteLog();
+    }
+}
