@@ -88,6 +88,9 @@ public sealed record ClusterConfig
     /// <summary>Every so many checkpoints the view changes though nothing is wrong (pitfall 9); 0: never.</summary>
     public int ViewRotationCheckpoints { get; init; } = 4_096;
 
+    /// <summary>Pages of the state compared with their digests in the background, per second (§5.3.3); 0 for none.</summary>
+    public int ScrubPagesPerSecond { get; init; } = 800;
+
     public int N => Replicas.Count;
 
     /// <summary>How many replicas may be faulty: n = 3f+1.</summary>
@@ -187,6 +190,10 @@ public sealed record ClusterConfig
         if (DatagramBytes is < 512 or > 65_507)
         {
             return "datagramBytes must be from 512 to 65507";
+        }
+        if (ScrubPagesPerSecond is < 0 or > 1_000_000)
+        {
+            return "scrubPagesPerSecond must be from 0 to 1000000";
         }
         if (ViewRotationCheckpoints < 0)
         {

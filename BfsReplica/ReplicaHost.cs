@@ -74,6 +74,8 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
                 {
                     CheckpointBecameStable = _storage.OnStable,
                     StateTransferred = _storage.OnTransferred,
+                    DamagedPageFound = page => _logger.LogError(
+                        "page {Page} of the state is damaged in memory; it is fetched from the others", page),
                 };
                 (_engine, _counters) = (_replica, _replica.Counters);
                 _storage.RestoreLog(_replica);
@@ -227,8 +229,8 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
         ViewChangeSummary change = replica.LastViewChange;
         return common with
         {
-            Activity = replica.Diverged ? ReplicaActivity.Diverged
-                : replica.TransferTarget.Value > 0 ? ReplicaActivity.Fetching : ReplicaActivity.Active,
+            Activity = replica.TransferTarget.Value > 0 ? ReplicaActivity.Fetching
+                : replica.Diverged ? ReplicaActivity.Diverged : ReplicaActivity.Active,
             IsPrimary = replica.IsPrimary,
             View = replica.View.Value,
             LastExecuted = replica.LastExecuted.Value,
@@ -240,6 +242,11 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
             TransferPages = replica.TransferPages,
             TransferMissing = replica.TransferPagesMissing,
             TransferUnknown = (int)Math.Min(replica.TransferPartsUnknown, int.MaxValue),
+            PagesChecked = _storage.PagesChecked,
+            PagesScrubbed = replica.Counters.PagesScrubbed,
+            PagesDamaged = replica.Counters.PagesDamaged,
+            PagesFetched = replica.Counters.PagesFetched,
+            FilesWereDamaged = _storage.WasDamaged,
             ViewChanging = !replica.ViewActive,
             ViewChanges = replica.Counters.ViewChanges,
             ViewChangeReason = change.Reason,

@@ -48,6 +48,24 @@ internal static class StatusJson
         json.WriteNumber("requestsPerSecond", Math.Round(status.RequestsPerSecond(id), 1));
         WriteViewChanges(json, answer);
         WriteTransfer(json, answer);
+        WriteChecking(json, answer);
+        json.WriteEndObject();
+    }
+
+    /// <summary>What checking the state against its digests brought since the replica's start (§5.3.3).</summary>
+    private static void WriteChecking(Utf8JsonWriter json, MonitorAnswer? answer)
+    {
+        if (answer is not { } known)
+        {
+            json.WriteNull("state");
+            return;
+        }
+        json.WriteStartObject("state");
+        json.WriteBoolean("filesWereDamaged", known.FilesWereDamaged);
+        json.WriteNumber("pagesChecked", known.PagesChecked);
+        json.WriteNumber("pagesScrubbed", known.PagesScrubbed);
+        json.WriteNumber("pagesDamaged", known.PagesDamaged);
+        json.WriteNumber("pagesFetched", known.PagesFetched);
         json.WriteEndObject();
     }
 

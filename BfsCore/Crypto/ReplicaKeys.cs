@@ -118,6 +118,10 @@ public sealed class ReplicaKeys
     public bool VerifyClient(int clientIndex, ReadOnlySpan<byte> header, ReadOnlySpan<byte> authenticator) =>
         _fromClient[clientIndex] is { } key && key.Verify(header, OwnTag(authenticator));
 
+    /// <summary>Checks a client's signature of its request.</summary>
+    public bool VerifySignature(in Request request) =>
+        _exchange.VerifyRequest(request.Client, request.Header, request.Signature);
+
     /// <summary>Writes the single MAC of a reply; false when the client has no key here.</summary>
     public bool AuthenticateToClient(int clientIndex, ReadOnlySpan<byte> header, Span<byte> tag)
     {

@@ -106,6 +106,7 @@ public static class ClusterFile
             OwnerGid = fields.UnsignedNumber("ownerGid", defaults.OwnerGid),
             ViewChangeTimeoutMillis = fields.Number("viewChangeTimeoutMillis", defaults.ViewChangeTimeoutMillis),
             ViewRotationCheckpoints = fields.Number("viewRotationCheckpoints", defaults.ViewRotationCheckpoints),
+            ScrubPagesPerSecond = fields.Number("scrubPagesPerSecond", defaults.ScrubPagesPerSecond),
         };
         fields.End();
         return FirstProblem(config) is { } problem ? throw new FormatException(problem) : config;
@@ -187,6 +188,7 @@ public static class ClusterFile
         json.WriteBoolean("piggybackCommits", config.PiggybackCommits);
         json.WriteNumber("viewChangeTimeoutMillis", config.ViewChangeTimeoutMillis);
         json.WriteNumber("viewRotationCheckpoints", config.ViewRotationCheckpoints);
+        json.WriteNumber("scrubPagesPerSecond", config.ScrubPagesPerSecond);
         json.WriteNumber("maxClockSkewMillis", config.MaxClockSkewMillis);
         json.WriteNumber("datagramBytes", config.DatagramBytes);
         json.WriteString("multicastGroup", config.MulticastGroup);

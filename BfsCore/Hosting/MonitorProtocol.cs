@@ -12,7 +12,7 @@ public enum ReplicaActivity : byte
     /// <summary>Fetches state from others before it can go on (§5.3.2).</summary>
     Fetching = 2,
 
-    /// <summary>A quorum has another state at the same number: it repairs its own.</summary>
+    /// <summary>Its state is damaged, or a quorum has another one at the same number: it waits for a checkpoint to repair it by.</summary>
     Diverged = 3,
 }
 
@@ -70,6 +70,19 @@ public readonly record struct MonitorAnswer
 
     /// <summary>How long it took part in no view then; while the change is under way, so far.</summary>
     public long ViewChangeTookMicros { get; init; }
+
+    /// <summary>Pages in use whose digests the start computed, and those compared in the background since (§5.3.3).</summary>
+    public long PagesChecked { get; init; }
+    public long PagesScrubbed { get; init; }
+
+    /// <summary>Pages found damaged in memory since the start.</summary>
+    public long PagesDamaged { get; init; }
+
+    /// <summary>Pages fetched from others since the start, because they were old or damaged.</summary>
+    public long PagesFetched { get; init; }
+
+    /// <summary>The files on disk were damaged when it started.</summary>
+    public bool FilesWereDamaged { get; init; }
 }
 
 /// <summary>
@@ -81,7 +94,8 @@ public readonly record struct MonitorAnswer
 /// only a replica that was started for tests obeys, goes on: from u64, to u64; it is answered like a query. The answer goes on: id i32, pid i32, activity u8, isPrimary u8, viewChanging u8, viewChangeReason u8, transferUnknown i32, view i64,
 /// lastExecuted i64, lastCommitted i64, stableCheckpoint i64, stableDigest (32), requestsExecuted i64, uptimeMicros i64,
 /// missingPeers u64, transferTarget i64, transferPages i64, transferMissing i64, viewChanges i64, viewChangeFrom i64,
-/// viewChangeTo i64, viewChangeAgoMicros i64, viewChangeTookMicros i64, cutFrom u64, cutTo u64.
+/// viewChangeTo i64, viewChangeAgoMicros i64, viewChangeTookMicros i64, cutFrom u64, cutTo u64, pagesChecked i64,
+/// pagesScrubbed i64, pagesDamaged i64, pagesFetched i64, filesWereDamaged u64.
 /// </summary>
 public static class MonitorProtocol
 {
@@ -89,7 +103,7 @@ public static class MonitorProtocol
     public const ushort Tag = 0x7ffd;
 
     public const int QueryBytes = 256;
-    public const int AnswerBytes = 200;
+    public const int AnswerBytes = 240;
 
     private const ushort Query = 1;
     private const ushort Answer = 2;
@@ -155,6 +169,11 @@ public static class MonitorProtocol
         BinaryPrimitives.WriteInt64LittleEndian(message[176..], answer.ViewChangeTookMicros);
         BinaryPrimitives.WriteUInt64LittleEndian(message[184..], answer.CutFrom);
         BinaryPrimitives.WriteUInt64LittleEndian(message[192..], answer.CutTo);
+        BinaryPrimitives.WriteInt64LittleEndian(message[200..], answer.PagesChecked);
+        BinaryPrimitives.WriteInt64LittleEndian(message[208..], answer.PagesScrubbed);
+        BinaryPrimitives.WriteInt64LittleEndian(message[216..], answer.PagesDamaged);
+        BinaryPrimitives.WriteInt64LittleEndian(message[224..], answer.PagesFetched);
+        BinaryPrimitives.WriteUInt64LittleEndian(message[232..], answer.FilesWereDamaged ? 1u : 0u);
     }
 
     /// <summary>Reads the answer to the query with that nonce. Any bytes are allowed.</summary>
@@ -189,6 +208,11 @@ public static class MonitorProtocol
             ViewChangeTookMicros = BinaryPrimitives.ReadInt64LittleEndian(message[176..]),
             CutFrom = BinaryPrimitives.ReadUInt64LittleEndian(message[184..]),
             CutTo = BinaryPrimitives.ReadUInt64LittleEndian(message[192..]),
+            PagesChecked = BinaryPrimitives.ReadInt64LittleEndian(message[200..]),
+            PagesScrubbed = BinaryPrimitives.ReadInt64LittleEndian(message[208..]),
+            PagesDamaged = BinaryPrimitives.ReadInt64LittleEndian(message[216..]),
+            PagesFetched = BinaryPrimitives.ReadInt64LittleEndian(message[224..]),
+            FilesWereDamaged = BinaryPrimitives.ReadUInt64LittleEndian(message[232..]) != 0,
             TransferUnknown = BinaryPrimitives.ReadInt32LittleEndian(message[28..]),
             ViewChanging = message[26] != 0,
             ViewChangeReason = (ViewChangeReason)message[27],

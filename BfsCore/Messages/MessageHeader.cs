@@ -34,6 +34,9 @@ public enum MessageTag : ushort
 
     /// <summary>The sender has executed this batch, and it had committed: f+1 of these stand for the certificate.</summary>
     Committed = 20,
+
+    /// <summary>A backup passes a client's request on to the primary.</summary>
+    Relay = 21,
 }
 
 /// <summary>

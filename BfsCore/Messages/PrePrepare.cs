@@ -3,6 +3,17 @@ using static BfsCore.Messages.MessageHeader;
 
 namespace BfsCore.Messages;
 
+[Flags]
+public enum PrePrepareFlags : ushort
+{
+    None = 0,
+
+    /// <summary>
+    /// Proposed anew in the same view, without requests that too many backups could not authenticate (§3.2.2).
+    /// </summary>
+    Anew = 1,
+}
+
 /// <summary>
 /// PRE-PREPARE (§2.3.3, §5.1.4, §5.1.5, Figure 6-1): one sequence number for a batch of requests.
 ///
@@ -24,6 +35,7 @@ public readonly ref struct PrePrepare
 
     private PrePrepare(ReadOnlySpan<byte> message) => Message = message;
 
+    public PrePrepareFlags Flags => (PrePrepareFlags)U16(Message, 2);
     public View View => new(I64(Message, 8));
     public SeqNum Seq => new(I64(Message, 16));
     public long TimeNanos => I64(Message, 24);
@@ -41,7 +53,7 @@ public readonly ref struct PrePrepare
     public static bool TryParse(ReadOnlySpan<byte> message, int n, out PrePrepare prePrepare)
     {
         prePrepare = default;
-        if (!Is(message, MessageTag.PrePrepare, HeaderBytes))
+        if (!Is(message, MessageTag.PrePrepare, HeaderBytes, (ushort)PrePrepareFlags.Anew))
         {
             return false;
         }
@@ -57,10 +69,10 @@ public readonly ref struct PrePrepare
 
     /// <summary>Writes the header in front of a payload that is already in place; returns the total size.</summary>
     public static int WriteHeader(Span<byte> buffer, int n, View view, SeqNum seq, long timeNanos, in Digest digest,
-        int requestCount, ReplicaId primary, int payloadBytes)
+        int requestCount, ReplicaId primary, int payloadBytes, PrePrepareFlags flags = PrePrepareFlags.None)
     {
         int size = SizeFor(payloadBytes, n);
-        MessageHeader.Write(buffer, MessageTag.PrePrepare, 0, size);
+        MessageHeader.Write(buffer, MessageTag.PrePrepare, (ushort)flags, size);
         I64(buffer, 8, view.Value);
         I64(buffer, 16, seq.Value);
         I64(buffer, 24, timeNanos);

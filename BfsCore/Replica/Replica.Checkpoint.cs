@@ -69,6 +69,10 @@ public sealed partial class Replica
         }
         _checkpoints.Add(checkpoint.Seq, checkpoint.Replica, checkpoint.Digest, _stable);
         CheckStable(checkpoint.Seq);
+        if (Diverged)
+        {
+            ConsiderStateTransfer(stuck: false);
+        }
     }
 
     /// <summary>

@@ -2,84 +2,11 @@ using BfsCore.Messages;
 
 namespace BfsCore.Replication;
 
-/// <summary>The three phases (§2.3.3, §3.2.2) with batching (§5.1.4) and separate transmission (§5.1.5).</summary>
+/// <summary>The three phases (§2.3.3, §3.2.2) at backups, and their votes; batches are made in Replica.Batching.cs.</summary>
 public sealed partial class Replica
 {
-    /// <summary>Most bytes of separately transmitted requests in one batch: bounds what the log can hold.</summary>
-    private const int MaxBatchSeparateBytes = 512 * 1024;
-
-    private SeqNum _lastIssued;
-    private long _lastProposedNanos;
-
     /// <summary>Pre-prepares in the log that lack a request or its authentication.</summary>
     private int _incompleteBatches;
-
-    /// <summary>As primary, starts the protocol for queued requests while the window allows: p &lt; e + w (§5.1.4).</summary>
-    private void IssueBatches()
-    {
-        if (!IsPrimary || !_viewActive)
-        {
-            return;
-        }
-        while (_queue.FirstUnordered is not null && _lastIssued < _lastExecuted + _config.WindowSize
-            && _lastIssued < HighWaterMark)
-        {
-            IssueBatch();
-        }
-    }
-
-    private void IssueBatch()
-    {
-        SeqNum seq = _lastIssued = _lastIssued.Next;
-        LogEntry entry = _log.GetOrAdd(seq, _view);
-        int room = PrePrepare.HeaderBytes + _config.MaxBatchInlineBytes
-            + (_config.MaxBatchRequests * PrePrepare.SeparateEntryBytes) + (_n * MessageHeader.TagBytes);
-        Span<byte> message = entry.PrePrepareBuffer(room);
-        Span<byte> payload = message[PrePrepare.HeaderBytes..];
-        int payloadBytes = 0, inlineBytes = 0, separateBytes = 0;
-        while (_queue.FirstUnordered is { } request && entry.ItemCount < _config.MaxBatchRequests)
-        {
-            bool separate = request.OperationBytes > _config.InlineThresholdBytes;
-            int size = request.SizeBytes + 4;
-            if (entry.ItemCount > 0 && (separate ? separateBytes + size > MaxBatchSeparateBytes
-                : inlineBytes + size > _config.MaxBatchInlineBytes))
-            {
-                break;
-            }
-            ref BatchItem item = ref entry.AddItem();
-            item.ClientIndex = request.ClientIndex;
-            item.Slot = request.Slot;
-            item.Digest = request.Digest;
-            item.Authentic = true;
-            if (separate)
-            {
-                payloadBytes = PrePrepare.AppendSeparate(payload, payloadBytes, _config.Clients[request.ClientIndex].Id,
-                    request.Slot, request.Digest);
-                RequestPool.AddReference(request);
-                item.Body = request;
-                separateBytes += size;
-            }
-            else
-            {
-                item.InlineOffset = PrePrepare.HeaderBytes + payloadBytes + 4;
-                item.InlineBytes = request.SizeBytes;
-                payloadBytes = PrePrepare.AppendInline(payload, payloadBytes, request.Message);
-                inlineBytes += size;
-            }
-            request.Digest.Write(_scratch.AsSpan(12 + ((entry.ItemCount - 1) * Digest.SizeBytes)));
-            _queue.MarkOrdered(request);
-        }
-        long time = _lastProposedNanos = Math.Max(_now.WallNanos, _lastProposedNanos + 1);
-        Digest digest = PrePrepare.BatchDigest(time, entry.ItemCount, _scratch);
-        int total = PrePrepare.WriteHeader(message, _n, _view, seq, time, digest, entry.ItemCount, Id, payloadBytes);
-        entry.SetPrePrepare(total, digest, time);
-        entry.PrePrepared = true;
-        _keys.Authenticate(message[..PrePrepare.HeaderBytes], message[(PrePrepare.HeaderBytes + payloadBytes)..total]);
-        LogPrePrepared(entry);
-        SendDeferredCommits();
-        _network.MulticastToReplicas(message[..total]);
-        Advance(entry);
-    }
 
     private void OnPrePrepare(ReadOnlySpan<byte> message, SourceAddress source)
     {
@@ -140,7 +67,8 @@ public sealed partial class Replica
             if (!item.Authentic && reader.InlineBytes > 0 && reader.Digest == item.Digest
                 && Request.TryParse(prePrepare.Payload.Slice(reader.InlineOffset, reader.InlineBytes), _n, out Request request))
             {
-                item.Authentic = IsAuthentic(request, item.ClientIndex) && request.DigestIsRight();
+                item.Authentic = (HasRightMac(request, item.ClientIndex) || HasRightSignature(request, _view.Primary(_n).Value))
+                    && request.DigestIsRight();
             }
         }
         MaybePrepare(entry);
@@ -218,7 +146,8 @@ public sealed partial class Replica
             return false;
         }
         StoredRequest? received = _pending[(item.ClientIndex * _config.SlotsPerClient) + item.Slot];
-        item.Authentic = IsAuthentic(request, item.ClientIndex) || (received is not null && received.Digest == item.Digest);
+        item.Authentic = HasRightMac(request, item.ClientIndex) || (received is not null && received.Digest == item.Digest)
+            || HasRightSignature(request, _view.Primary(_n).Value);
         return true;
     }
 
@@ -283,6 +212,7 @@ public sealed partial class Replica
         }
         entry.PrePrepared = true;
         _incompleteBatches--;
+        SuspectWritersOf(entry);
         entry.Prepares.Add(Id, entry.Digest);
         LogPrePrepared(entry);
         SendDeferredCommits();

@@ -12,7 +12,9 @@ public sealed partial class Replica
     private readonly int[] _deferredOrder;
     private int _deferredCount;
 
-    private void OnRequest(ReadOnlySpan<byte> message, SourceAddress source)
+    private void OnRequest(ReadOnlySpan<byte> message, SourceAddress source) => HandleRequest(message, source, relayedBy: -1);
+
+    private void HandleRequest(ReadOnlySpan<byte> message, SourceAddress source, int relayedBy)
     {
         if (!Request.TryParse(message, _n, out Request request))
         {
@@ -25,11 +27,19 @@ public sealed partial class Replica
             Drop(DropReason.UnknownClient);
             return;
         }
-        bool authentic = IsAuthentic(request, client);
+        int payer = relayedBy >= 0 ? relayedBy : _n + client;
+        bool rightMac = HasRightMac(request, client);
+        bool proven = !rightMac && HasRightSignature(request, payer);
+        bool authentic = rightMac || proven;
+        if (!rightMac && relayedBy < 0 && request.Session != _keys.ClientSession(client))
+        {
+            // Without its key there is no replying to it either.
+            _keys.OnKeyTrouble(request.Client.Value, source, _now.MonotonicMicros);
+        }
         if (!authentic)
         {
             Drop(DropReason.BadMac);
-            _keys.OnKeyTrouble(request.Client.Value, source, _now.MonotonicMicros);
+            DemandSignature(request, client);
             if (_incompleteBatches == 0)
             {
                 return;
@@ -50,17 +60,11 @@ public sealed partial class Replica
         }
         else if (authentic)
         {
-            OnOrderedRequest(request, client);
+            OnOrderedRequest(request, client, payer, proven);
         }
     }
 
-    /// <summary>
-    /// Condition 1 of §3.2.2: the MAC for this replica is right, under a key of the session the request names.
-    /// </summary>
-    private bool IsAuthentic(in Request request, int client) =>
-        _keys.VerifyClient(client, request.Header, request.Authenticator) && request.Session == _keys.ClientSession(client);
-
-    private void OnOrderedRequest(in Request request, int client)
+    private void OnOrderedRequest(in Request request, int client, int payer, bool proven)
     {
         // A reply table that is being replaced tells nothing; execution will look again.
         int order = StateIsWhole ? _replies.Compare(client, request.Slot, request.Session, request.Timestamp) : 1;
@@ -70,6 +74,13 @@ public sealed partial class Replica
             AnswerExecuted(request, client, order);
             return;
         }
+        bool suspected = _standing[client].Suspected;
+        if (suspected && !proven && !(proven = IsKnownProven(request, client) || HasRightSignature(request, payer)))
+        {
+            Drop(request.Signed ? DropReason.BadSignature : DropReason.Unsigned);
+            DemandSignature(request, client);
+            return;
+        }
         ref StoredRequest? place = ref _pending[(client * _config.SlotsPerClient) + request.Slot];
         bool again = (request.Flags & RequestFlags.Retransmission) != 0;
         if (place is { } waiting)
@@ -77,6 +88,7 @@ public sealed partial class Replica
             if (waiting.Digest == request.Digest)
             {
                 waiting.WantsFullReply |= again;
+                KeepSignature(waiting, request, proven);
                 Relay(request, waiting, again);
                 Drop(DropReason.Duplicate);
                 return;
@@ -89,10 +101,30 @@ public sealed partial class Replica
             }
             Forget(ref place);
         }
-        place = _pool.Keep(request, client, authentic: true);
+        place = _pool.Keep(request, client, authentic: true, proven);
         place.ArrivedMicros = _now.MonotonicMicros;
-        _queue.Append(place);
+        place.OfSuspect = suspected;
+        QueueOf(place).Append(place);
         Relay(request, place, again);
+    }
+
+    private RequestQueue QueueOf(StoredRequest request) => request.OfSuspect ? _suspects : _queue;
+
+    private bool IsKnownProven(in Request request, int client) =>
+        _pending[(client * _config.SlotsPerClient) + request.Slot] is { Proven: true } waiting && waiting.Digest == request.Digest;
+
+    /// <summary>The signed copy of a request that waits is worth more than the unsigned one.</summary>
+    private void KeepSignature(StoredRequest waiting, in Request request, bool proven)
+    {
+        if (!request.Signed || waiting.Proven)
+        {
+            return;
+        }
+        if (!waiting.Signed)
+        {
+            QueueOf(waiting).NoteSigned(true);
+        }
+        RequestPool.Replace(waiting, request, proven);
     }
 
     /// <summary>
@@ -106,7 +138,7 @@ public sealed partial class Replica
             && _now.MonotonicMicros - stored.RelayedMicros >= RelayMicros)
         {
             stored.RelayedMicros = _now.MonotonicMicros;
-            _network.SendToReplica(_view.Primary(_n), request.Message);
+            Relay(request.Message);
         }
     }
 
@@ -116,7 +148,7 @@ public sealed partial class Replica
         place = null;
         if (request.Queued)
         {
-            _queue.Remove(request);
+            QueueOf(request).Remove(request);
         }
         _pool.Release(request);
     }

@@ -88,7 +88,11 @@ public sealed partial class Replica
         }
         // What they still hold may have moved on while the answers were waited for.
         ConsiderStateTransfer(stuck: true);
-        foreach (FetchItem item in _transfer!.Asked)
+        if (_transfer is null)
+        {
+            return;
+        }
+        foreach (FetchItem item in _transfer.Asked)
         {
             if (item.DeadlineMicros <= _now.MonotonicMicros)
             {
@@ -162,13 +166,18 @@ public sealed partial class Replica
             return;
         }
         SeqNum seq = transfer.Checkpoint;
+        if (!_pages.TryCompleteTransfer(seq, transfer.Root))
+        {
+            Diverged = true;
+            _transfer = transfer.Again();
+            AskForMore();
+            return;
+        }
         _transfer = null;
         _transferDeadlineMicros = long.MaxValue;
         var report = new StateTransferReport(seq, transfer.PagesInstalled, transfer.PagesCleared, Repaired: Diverged);
         Counters.PagesFetched += transfer.PagesInstalled;
         Counters.PagesCleared += transfer.PagesCleared;
-        _pages.CompleteTransfer(seq);
-        BfsAssert.That(_pages.CheckpointDigest(seq) == transfer.Root);
         Diverged = false;
         StateBecameWhole();
         _lastExecuted = _lastCommitted = seq;
@@ -194,7 +203,7 @@ public sealed partial class Replica
         _service.Open(_pages.Window(tableBytes, _config.ServiceStateBytes));
         if (_pages.LastCheckpoint.Value == 0)
         {
-            _pages.AmendCheckpoint();
+            _pages.AmendFirstCheckpoint();
         }
     }
 

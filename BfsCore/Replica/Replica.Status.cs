@@ -59,6 +59,7 @@ public sealed partial class Replica
             }
             ConsiderStateTransfer(stuck: _statusIntervalMicros == LongestStatusMicros);
             SendStatus();
+            RelayFirst();
             _statusIntervalMicros = Math.Min(_statusIntervalMicros * 2, LongestStatusMicros);
         }
         else if (now - _lastStatusMicros >= IdleStatusMicros)
@@ -71,7 +72,7 @@ public sealed partial class Replica
     /// <summary>Whether this replica waits for anything that others may have to send again.</summary>
     private bool SomethingIsOutstanding()
     {
-        if (_queue.Count > 0 || _wanted.Count > 0 || _lastCommitted < _lastExecuted || !StateIsWhole)
+        if (_queue.Count > 0 || _suspects.Count > 0 || _wanted.Count > 0 || _lastCommitted < _lastExecuted || !StateIsWhole)
         {
             return true;
         }

@@ -80,7 +80,7 @@ public sealed partial class Replica
     private void NoteResponse(long waitedMicros) => _responseMicros += (waitedMicros - _responseMicros) / 16;
 
     /// <summary>
-    /// The means of §2.3.5: a backup waits for the first request in its queue, which is fair to every client; in a view
+    /// The means of §2.3.5: a backup waits for the first request that every replica can authenticate; in a view
     /// change it waits for the new view once 2f+1 have left for it.
     /// </summary>
     private void RunViewTimer()
@@ -95,6 +95,7 @@ public sealed partial class Replica
             else if (awaited != _awaited)
             {
                 _extended = false;
+                RelayFirst();
                 // Backups go first: they can replace a primary, it can only resign.
                 _viewDeadlineMicros = _now.MonotonicMicros + (IsPrimary ? 2 * ViewTimeoutMicros : ViewTimeoutMicros);
             }
@@ -109,11 +110,19 @@ public sealed partial class Replica
         }
         else if (late >= 0)
         {
+            if (_viewActive && _awaited > 0 && !IsProven(FirstOrderable!))
+            {
+                // A client's forgery: the primary is not to blame. The next request gets its own time.
+                _awaited = 0;
+                _viewDeadlineMicros = long.MaxValue;
+                return;
+            }
             ViewChangeReason reason = _viewActive ? ViewChangeReason.Timeout : ViewChangeReason.BadNewView;
             _timeoutDoublings = Math.Min(_timeoutDoublings + 1, MaxTimeoutDoublings);
             LeaveFor(_view.Next, reason);
         }
-        if (_viewActive && _watch.IsTooSlow(_now.MonotonicMicros, _queue.Count > 0, AnotherHasLeft()) && !IsPrimary && StateIsWhole)
+        if (_viewActive && _watch.IsTooSlow(_now.MonotonicMicros, FirstOrderable is not null, AnotherHasLeft()) && !IsPrimary && StateIsWhole
+            && (FirstOrderable is not { } first || IsProven(first)))
         {
             LeaveFor(_view.Next, ViewChangeReason.SlowPrimary);
         }
@@ -121,7 +130,7 @@ public sealed partial class Replica
 
     /// <summary>
     /// What has to come about next in this view: that a batch under way commits (when it was executed tentatively its requests
-    /// have left the queue, but clients may still lack replies), or that the request at the head is executed. Zero for nothing.
+    /// have left the queue, but clients may still lack replies), or that the first request which no replica can refuse is executed. Zero for nothing.
     /// A primary waits too, for its own batches: when it has lost its quorum, nobody else may notice.
     /// </summary>
     private long Awaited()
@@ -132,8 +141,10 @@ public sealed partial class Replica
         }
         SeqNum next = _lastCommitted.Next;
         bool underWay = _lastExecuted > _lastCommitted || (_log.Find(next) is { HasPrePrepare: true } entry && entry.View == _view);
-        return underWay ? -next.Value : IsPrimary ? 0 : _queue.First?.Arrival ?? 0;
+        return underWay ? -next.Value : IsPrimary ? 0 : FirstOrderable?.Arrival ?? 0;
     }
+
+    private SeqNum _rotatedAt;
 
     private bool AnotherHasLeft()
     {
@@ -154,8 +165,10 @@ public sealed partial class Replica
     private void RotateAt(SeqNum committed)
     {
         long period = (long)_config.CheckpointPeriod * _config.ViewRotationCheckpoints;
-        if (period > 0 && committed.Value % period == 0 && _viewActive && !_restoring)
+        if (period > 0 && committed.Value % period == 0 && committed > _rotatedAt && _viewActive && !_restoring)
         {
+            // Batches are executed again after a rollback.
+            _rotatedAt = committed;
             LeaveFor(_view.Next, ViewChangeReason.Regular);
         }
     }
@@ -498,6 +511,7 @@ public sealed partial class Replica
         ProposeFromNewView();
         _lastIssued = Last(newView.Checkpoint + newView.BatchCount, Last(_stable, _lastCommitted));
         _queue.ForgetOrder();
+        _suspects.ForgetOrder();
         ResetStatusTimer();
         PassOnRequests();
         for (int i = 0; i < newView.BatchCount; i++)
@@ -522,7 +536,7 @@ public sealed partial class Replica
         }
         for (StoredRequest? request = _queue.First; request is not null; request = request.Next)
         {
-            _network.SendToReplica(_view.Primary(_n), request.Message);
+            Relay(request.Message);
         }
     }
 

@@ -55,6 +55,9 @@ public sealed partial class Replica : IServerEngine
         _pool = new RequestPool(_n, config.InlineThresholdBytes);
         _log = new MessageLog(config, _pool);
         _pending = new StoredRequest?[config.Clients.Count * config.SlotsPerClient];
+        _standing = new Standing[config.Clients.Count];
+        _itemsOfClient = new int[config.Clients.Count];
+        _budget = new SignatureBudget(_n, config.Clients.Count);
         _tentativeReply = new long[_pending.Length];
         _deferredReads = new StoredRequest?[_pending.Length];
         _deferredOrder = new int[_pending.Length];
@@ -107,6 +110,7 @@ public sealed partial class Replica : IServerEngine
         _keys.Refresh();
         _keys.RequestMissingKeys(now.MonotonicMicros);
         ResetStatusTimer();
+        _scrubDeadlineMicros = now.MonotonicMicros;
         ProposeFromNewView();
     }
 
@@ -165,6 +169,9 @@ public sealed partial class Replica : IServerEngine
             case MessageTag.Data:
                 OnData(message);
                 break;
+            case MessageTag.Relay:
+                OnRelay(message, source);
+                break;
             case MessageTag.NewKey:
                 OnNewKey(message, source);
                 break;
@@ -186,20 +193,28 @@ public sealed partial class Replica : IServerEngine
         RunViewTimer();
         RunStatusTimer();
         RunStateTransfer();
+        RunScrubbing();
     }
 
     /// <summary>When <see cref="Tick"/> is wanted at the latest, on the monotonic clock.</summary>
-    public long NextDeadlineMicros => Math.Min(Math.Min(_commitDeadlineMicros, _viewDeadlineMicros), Math.Min(_statusDeadlineMicros, _transferDeadlineMicros));
+    public long NextDeadlineMicros => Math.Min(Math.Min(_commitDeadlineMicros, _viewDeadlineMicros), Math.Min(Math.Min(_statusDeadlineMicros, _transferDeadlineMicros), _scrubDeadlineMicros));
 
     private void OnNewKey(ReadOnlySpan<byte> message, SourceAddress source)
     {
         if (!NewKey.TryParse(message, _n, out NewKey newKey))
         {
             Drop(DropReason.Malformed);
+            return;
         }
-        else if (!_keys.OnNewKey(newKey, source, _now.MonotonicMicros))
+        int client = _config.ClientIndex(new ClientId(newKey.Principal));
+        ulong session = client < 0 ? 0 : _keys.ClientSession(client);
+        if (!_keys.OnNewKey(newKey, source, _now.MonotonicMicros))
         {
             Drop(DropReason.StaleKey);
+        }
+        else if (client >= 0 && session != _keys.ClientSession(client))
+        {
+            OnNewSession(client);
         }
     }
 

@@ -17,6 +17,9 @@ public enum DropReason
     NotReadOnly,
     Duplicate,
     Stale,
+    Unsigned,
+    BadSignature,
+    OverBudget,
 }
 
 /// <summary>What a replica has done since it started. Tests assert on them, because the algorithm masks faults (§10 of the design).</summary>
@@ -31,6 +34,13 @@ public sealed class ReplicaCounters
     public long Retransmitted { get; internal set; }
     public long Rollbacks { get; internal set; }
 
+    /// <summary>Signatures of requests that were checked: none in the normal case.</summary>
+    public long SignaturesChecked { get; internal set; }
+
+    /// <summary>How often a client was asked to sign.</summary>
+    public long SignaturesDemanded { get; internal set; }
+    public long ClientsSuspected { get; internal set; }
+
     /// <summary>Batches executed because f+1 others said that they had committed.</summary>
     public long Learned { get; internal set; }
     public long ViewChanges { get; internal set; }
@@ -44,6 +54,10 @@ public sealed class ReplicaCounters
 
     /// <summary>Pages in memory that were found not to be what their digests said.</summary>
     public long PagesDamaged { get; internal set; }
+
+    /// <summary>Pages that were compared with their digests in the background, and how often that came to the end.</summary>
+    public long PagesScrubbed { get; internal set; }
+    public long ScrubPasses { get; internal set; }
     public long PagesSent { get; internal set; }
 
     public long Dropped(DropReason reason) => _drops[(int)reason];

@@ -24,6 +24,15 @@ public sealed class StoredRequest
     /// <summary>Condition 1 of §3.2.2 held: the MAC for this replica was right.</summary>
     public bool Authentic { get; internal set; }
 
+    /// <summary>A signature came with it; whether it is right is checked when that matters.</summary>
+    public bool Signed { get; internal set; }
+
+    /// <summary>The signature was checked and is right: no correct replica can refuse this request.</summary>
+    public bool Proven { get; internal set; }
+
+    /// <summary>Waits among the requests of suspected clients.</summary>
+    internal bool OfSuspect { get; set; }
+
     /// <summary>The client sent it again: the reply is to be in full (§5.1.1).</summary>
     public bool WantsFullReply { get; internal set; }
 
@@ -59,14 +68,13 @@ public sealed class RequestPool(int n, int inlineThresholdBytes)
     public long InUseBytes { get; private set; }
 
     /// <summary>Keeps a copy of a request; the caller holds one reference.</summary>
-    public StoredRequest Keep(in Request request, int clientIndex, bool authentic)
+    public StoredRequest Keep(in Request request, int clientIndex, bool authentic, bool proven = false)
     {
         bool small = request.Message.Length <= _smallBytes;
         Stack<StoredRequest> free = small ? _small : _large;
         StoredRequest stored = free.Count > 0 ? free.Pop() : new StoredRequest(new byte[small ? _smallBytes : _largeBytes]);
         InUseBytes += stored.Buffer.Length;
-        request.Message.CopyTo(stored.Buffer);
-        stored.SizeBytes = request.Message.Length;
+        Fill(stored, request, proven);
         stored.ClientIndex = clientIndex;
         stored.Slot = request.Slot;
         stored.Session = request.Session;
@@ -74,11 +82,27 @@ public sealed class RequestPool(int n, int inlineThresholdBytes)
         stored.Digest = request.Digest;
         stored.OperationBytes = request.OperationBytes;
         stored.Authentic = authentic;
+        stored.OfSuspect = false;
         stored.WantsFullReply = (request.Flags & RequestFlags.Retransmission) != 0;
         stored.Ordered = false;
         stored.RelayedMicros = long.MinValue / 2;
         stored.References = 1;
         return stored;
+    }
+
+    /// <summary>The same request came again, signed this time: keeps that copy of it instead.</summary>
+    public static void Replace(StoredRequest stored, in Request request, bool proven)
+    {
+        BfsAssert.That(stored.Digest == request.Digest && request.Signed && !stored.Proven);
+        Fill(stored, request, proven);
+    }
+
+    private static void Fill(StoredRequest stored, in Request request, bool proven)
+    {
+        request.Message.CopyTo(stored.Buffer);
+        stored.SizeBytes = request.Message.Length;
+        stored.Signed = request.Signed;
+        stored.Proven = proven;
     }
 
     public static void AddReference(StoredRequest request) => request.References++;
@@ -92,85 +116,5 @@ public sealed class RequestPool(int n, int inlineThresholdBytes)
             InUseBytes -= request.Buffer.Length;
             (request.Buffer.Length == _smallBytes ? _small : _large).Push(request);
         }
-    }
-}
-
-/// <summary>
-/// Requests waiting for execution, first come first served (§2.3.5 fairness, §5.5). The primary orders them from the
-/// front, so those not yet ordered are the tail that starts at <see cref="FirstUnordered"/>.
-/// </summary>
-public sealed class RequestQueue
-{
-    private StoredRequest? _last;
-    private long _arrivals;
-
-    public StoredRequest? First { get; private set; }
-    public StoredRequest? FirstUnordered { get; private set; }
-    public int Count { get; private set; }
-
-    public void Append(StoredRequest request)
-    {
-        BfsAssert.That(!request.Queued && !request.Ordered);
-        request.Queued = true;
-        request.Arrival = ++_arrivals;
-        request.Previous = _last;
-        request.Next = null;
-        if (_last is null)
-        {
-            First = request;
-        }
-        else
-        {
-            _last.Next = request;
-        }
-        _last = request;
-        FirstUnordered ??= request;
-        Count++;
-    }
-
-    /// <summary>The first unordered request goes into a batch.</summary>
-    public void MarkOrdered(StoredRequest request)
-    {
-        BfsAssert.That(ReferenceEquals(request, FirstUnordered));
-        request.Ordered = true;
-        FirstUnordered = request.Next;
-    }
-
-    /// <summary>A new view orders everything that waits anew; what was executed meanwhile is recognised then.</summary>
-    public void ForgetOrder()
-    {
-        for (StoredRequest? request = First; request is not null; request = request.Next)
-        {
-            request.Ordered = false;
-        }
-        FirstUnordered = First;
-    }
-
-    public void Remove(StoredRequest request)
-    {
-        BfsAssert.That(request.Queued);
-        if (ReferenceEquals(FirstUnordered, request))
-        {
-            FirstUnordered = request.Next;
-        }
-        if (request.Previous is null)
-        {
-            First = request.Next;
-        }
-        else
-        {
-            request.Previous.Next = request.Next;
-        }
-        if (request.Next is null)
-        {
-            _last = request.Previous;
-        }
-        else
-        {
-            request.Next.Previous = request.Previous;
-        }
-        request.Next = request.Previous = null;
-        request.Queued = false;
-        Count--;
     }
 }

@@ -40,26 +40,14 @@ public sealed unsafe partial class PagedState
     {
         BfsAssert.That(!_disposed && n > LastCheckpoint);
         HashModified();
+        OpenCheckpoint(n);
+    }
+
+    private void OpenCheckpoint(SeqNum n)
+    {
         _open = _spare.Count > 0 ? _spare.Pop() : new CheckpointCopies(_tree.Levels);
         _open.Number = n;
         _checkpoints.Add(_open);
-        OpenEpoch();
-    }
-
-    /// <summary>
-    /// What was modified since the only checkpoint held becomes part of it: the layout that a service gives a blank state,
-    /// which a rollback must not undo.
-    /// </summary>
-    public void AmendCheckpoint()
-    {
-        BfsAssert.That(!_disposed && _checkpoints.Count == 1);
-        _open.Sort();
-        HashModifiedPages();
-        for (int level = _tree.PageLevel - 1; level >= 0; level--)
-        {
-            HashAncestors(level);
-        }
-        _open.Release(_buffers);
         OpenEpoch();
     }
 
@@ -129,6 +117,18 @@ public sealed unsafe partial class PagedState
         }
         _checkpoints.RemoveRange(target + 1, _checkpoints.Count - target - 1);
         _open = _checkpoints[target];
+        _open.Release(_buffers);
+        OpenEpoch();
+    }
+
+    /// <summary>
+    /// What the service wrote into the blank state before the first batch belongs to checkpoint 0, or a rollback to it would
+    /// undo it.
+    /// </summary>
+    public void AmendFirstCheckpoint()
+    {
+        BfsAssert.That(_checkpoints.Count == 1 && LastCheckpoint.Value == 0);
+        HashModified();
         _open.Release(_buffers);
         OpenEpoch();
     }

@@ -40,18 +40,27 @@ public sealed unsafe partial class PagedState
     /// A transfer has made the state what it was at checkpoint <paramref name="n"/>. When that is the number of the newest
     /// one, the state was repaired: what was held under that number is forgotten.
     /// </summary>
-    public void CompleteTransfer(SeqNum n)
+    /// <returns>
+    /// False if the root is not <paramref name="root"/>: memory is not what its digests say. They are computed anew, and what
+    /// differs has to be fetched.
+    /// </returns>
+    public bool TryCompleteTransfer(SeqNum n, in Digest root)
     {
         BfsAssert.That(n >= LastCheckpoint);
-        IsTrusted = true;
-        if (n > LastCheckpoint)
-        {
-            TakeCheckpoint(n);
-            return;
-        }
         HashModified();
+        IsTrusted = _tree[0, 0] == root;
+        if (IsTrusted && n > LastCheckpoint)
+        {
+            OpenCheckpoint(n);
+            return true;
+        }
         _open.Release(_buffers);
         OpenEpoch();
+        if (!IsTrusted)
+        {
+            RecomputeDigests();
+        }
+        return IsTrusted;
     }
 
     /// <summary>
@@ -83,6 +92,53 @@ public sealed unsafe partial class PagedState
         }
         HashInterior();
         return damaged;
+    }
+
+    /// <summary>The next page from one on that is not all zeros at the newest checkpoint, or -1: holes are skipped.</summary>
+    public long NextUsedPage(long page)
+    {
+        while (page < PageCount)
+        {
+            if (!_tree[_tree.PageLevel, page].IsZero)
+            {
+                return page;
+            }
+            page = AfterZeros(page);
+        }
+        return -1;
+    }
+
+    /// <summary>The end of the largest blank partition that begins with a page.</summary>
+    private long AfterZeros(long page)
+    {
+        (long index, long size) = (page, 1);
+        for (int level = _tree.PageLevel - 1; level >= 0 && index % Fanout == 0 && _tree[level, index / Fanout].IsZero; level--)
+        {
+            index /= Fanout;
+            size *= Fanout;
+        }
+        return page + size;
+    }
+
+    /// <summary>Whether a page still has the content of the newest checkpoint, or the copy of it has (pitfall 31).</summary>
+    public bool PageIsRight(long page) =>
+        PartitionTree.PageDigest(PageAt(LastCheckpoint, page)) == _tree[_tree.PageLevel, page];
+
+    /// <summary>
+    /// Makes the tree describe what one page holds now, so that a comparison with others finds it. Older checkpoints are
+    /// forgotten.
+    /// </summary>
+    public void RecomputeDigest(long page)
+    {
+        BfsAssert.That(ModifiedPagesInEpoch == 0);
+        DiscardBefore(LastCheckpoint);
+        IsTrusted = false;
+        _tree[_tree.PageLevel, page] = PartitionTree.PageDigest(Page(page));
+        for (int level = _tree.PageLevel - 1; level >= 0; level--)
+        {
+            page /= Fanout;
+            _tree[level, page] = _tree.Compute(level, page);
+        }
     }
 
     /// <summary>Distrusts an image that was just loaded: it may be of no checkpoint, so that it gets the lowest number.</summary>

@@ -60,6 +60,9 @@ public sealed class StateTransfer
         }
     }
 
+    /// <summary>The same once more, after memory was found to be other than its digests.</summary>
+    public StateTransfer Again() => new(_pages, Checkpoint, Root) { PagesInstalled = PagesInstalled, PagesCleared = PagesCleared };
+
     public SeqNum Checkpoint { get; }
     public Digest Root { get; }
 

@@ -123,6 +123,7 @@ public sealed class MessageTests
         { "signed request", NewSignedRequest(), "37acb66bd1db0a24" },
         { "must sign", Written(Reply.HeaderBytes + 8, b => Reply.Write(b, ReplyFlags.MustSign, new View(5), 9, 10,
             new ClientId(1024), 1, new ReplicaId(2), D, default)), "4a85b5789b5f40fb" },
+        { "relay", Written(Relay.SizeFor(Request.SizeFor(5, N)), b => Relay.Write(b, new ReplicaId(2), NewRequest())), "143d382f45f09f77" },
         { "reply", Written(Reply.HeaderBytes + 6 + 8, b => Reply.Write(b, ReplyFlags.Tentative, new View(5), 9, 10,
             new ClientId(1024), 1, new ReplicaId(2), D, "result"u8)), "9d13e620af730055" },
         { "digest reply", Written(Reply.HeaderBytes + 8, b => Reply.Write(b, ReplyFlags.DigestOnly, new View(5), 9, 10,
@@ -158,7 +159,7 @@ public sealed class MessageTests
     public void Tags_are_frozen()
     {
         Assert.Equal("Request=1 Reply=2 PrePrepare=3 Prepare=4 Commit=5 Checkpoint=6 ViewChange=7 ViewChangeAck=8 NewView=9 "
-            + "NewKey=10 StatusActive=11 StatusPending=12 Fetch=13 MetaData=14 Data=15 QueryStable=16 ReplyStable=17 KeyRequest=18 Batch=19 Committed=20",
+            + "NewKey=10 StatusActive=11 StatusPending=12 Fetch=13 MetaData=14 Data=15 QueryStable=16 ReplyStable=17 KeyRequest=18 Batch=19 Committed=20 Relay=21",
             string.Join(' ', Enum.GetValues<MessageTag>().Select(t => $"{t}={(int)t}")));
     }
 
@@ -356,6 +357,7 @@ public sealed class MessageTests
             Assert.True(request.Operation.Length + request.Authenticator.Length < message.Length);
             Assert.True(!request.Signed || request.Signature.Length == 64);
         }
+        Assert.True(!Relay.TryParse(message, N, out Relay relay) || (relay.Request.Length < message.Length && relay.Replica.Value < N));
         if (Reply.TryParse(message, out Reply reply))
         {
             any = true;

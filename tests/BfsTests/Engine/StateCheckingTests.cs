@@ -14,7 +14,7 @@ public sealed class StateCheckingTests
     private const int Period = 4;
 
     /// <summary>A cluster whose service has filled many pages, at checkpoint 40.</summary>
-    private static InMemoryCluster NewCluster()
+    internal static InMemoryCluster NewCluster()
     {
         InMemoryCluster cluster = new InMemoryCluster(c => c with { CheckpointPeriod = Period, LogSize = 2 * Period },
             service: _ => new FillingService()).Start();
@@ -46,7 +46,7 @@ public sealed class StateCheckingTests
     }
 
     /// <summary>Memory that changes without anybody noticing.</summary>
-    private static Span<byte> Memory(PagedState state) =>
+    internal static Span<byte> Memory(PagedState state) =>
         MemoryMarshal.CreateSpan(ref MemoryMarshal.GetReference(state.Read(0, (int)state.SizeBytes)), (int)state.SizeBytes);
 
     private static void FlipBits(byte[] content, int seed, int count)
@@ -61,7 +61,7 @@ public sealed class StateCheckingTests
     private static long PagesThatDiffer(PagedState a, PagedState b) =>
         Enumerable.Range(0, (int)a.PageCount).Count(p => !a.Read(p * 4096L, 4096).SequenceEqual(b.Read(p * 4096L, 4096)));
 
-    private static void AssertWhole(InMemoryCluster cluster, int replica)
+    internal static void AssertWhole(InMemoryCluster cluster, int replica)
     {
         Assert.True(cluster.Replicas[replica].StateIsWhole);
         Assert.Equal(cluster.Replicas[0].LastCommitted, cluster.Replicas[replica].LastCommitted);

@@ -81,6 +81,25 @@ internal sealed class ClusterFixture : IDisposable
     /// <summary>The answer of "bfs status --json".</summary>
     public JsonElement Status() => JsonDocument.Parse(Bfs("status", "--json").Output).RootElement;
 
+    /// <summary>Whether all replicas answer and name the same stable checkpoint with the same digest.</summary>
+    public bool HasSameStable()
+    {
+        List<JsonElement> replicas = [.. Status().GetProperty("replicas").EnumerateArray()];
+        return replicas.All(r => r.GetProperty("reachable").GetBoolean())
+            && replicas.Select(r => (r.GetProperty("stableCheckpoint").GetInt64(), r.GetProperty("stableDigest").GetString())).Distinct().Count() == 1;
+    }
+
+    /// <summary>Something that is sure to come; a bound only keeps a failing test from waiting for ever.</summary>
+    public static void WaitFor(Func<bool> condition)
+    {
+        var watch = Stopwatch.StartNew();
+        while (!condition())
+        {
+            Assert.True(watch.Elapsed < TimeSpan.FromMinutes(2), "it never came");
+            Thread.Sleep(50);
+        }
+    }
+
     /// <summary>The replicas' processes, from the locks they hold.</summary>
     public int? PidOf(int replica) => ProcessLock.HolderOf(Files.PidFile(new ReplicaId(replica)));
 

@@ -36,7 +36,7 @@ public sealed class FaultTests : IDisposable
             done
             """);
         // The first round is done: it is in the midst of work.
-        WaitFor(() => File.Exists(Path.Combine(local, "round1")) || work.HasExited);
+        ClusterFixture.WaitFor(() => File.Exists(Path.Combine(local, "round1")) || work.HasExited);
         ClusterFixture.Kill(_cluster.PidOf(victim)!.Value);
         work.WaitForExit();
         Assert.True(work.ExitCode == 0, work.StandardError.ReadToEnd());
@@ -53,7 +53,7 @@ public sealed class FaultTests : IDisposable
         _cluster.Bfs("replica", "start", $"{victim}").Succeeded();
         // More work than the log holds, so that checkpoints become stable after it came back.
         _cluster.Work(drive, "seq 600 | while read i; do echo $i > more$i; done");
-        WaitFor(() => SameStable());
+        ClusterFixture.WaitFor(_cluster.HasSameStable);
     }
 
     [Fact]
@@ -169,20 +169,6 @@ public sealed class FaultTests : IDisposable
 
     private int Backup() => Replicas().Last(r => !r.GetProperty("isPrimary").GetBoolean()).GetProperty("id").GetInt32();
 
-    private bool SameStable() => Replicas().All(r => r.GetProperty("reachable").GetBoolean())
-        && Replicas().Select(r => (r.GetProperty("stableCheckpoint").GetInt64(), r.GetProperty("stableDigest").GetString())).Distinct().Count() == 1;
-
     private string ClientOf(string mountPoint) => Directory.GetFiles(_cluster.Files.Clients, "*.mount")
         .Single(f => File.ReadAllText(f).StartsWith(mountPoint + "\n", StringComparison.Ordinal));
-
-    /// <summary>Something that is sure to come; a bound only keeps a failing test from waiting for ever.</summary>
-    private static void WaitFor(Func<bool> condition)
-    {
-        var watch = Stopwatch.StartNew();
-        while (!condition())
-        {
-            Assert.True(watch.Elapsed < TimeSpan.FromMinutes(2), "it never came");
-            Thread.Sleep(50);
-        }
-    }
 }

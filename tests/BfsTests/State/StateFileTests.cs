@@ -318,6 +318,7 @@ public sealed class StateFileTests : IDisposable
     {
         SaveOne();
         byte[] whole = File.ReadAllBytes(PathOf("state.image"));
+        Digest root = StateMeta.Decode(File.ReadAllBytes(PathOf("state.meta")))!.Value.Root;
         Flip("state.image", (3 * 4096) + 5);
         Flip("state.image", 40 * 4096);
         using (StateFile file = Open())
@@ -328,7 +329,7 @@ public sealed class StateFileTests : IDisposable
                 byte[] content = whole[(page * 4096)..((page + 1) * 4096)];
                 file.State.InstallPage(page, content, PartitionTree.PageDigest(content));
             }
-            file.State.CompleteTransfer(new SeqNum(1));
+            Assert.True(file.State.TryCompleteTransfer(new SeqNum(1), root));
             file.State.DiscardBefore(new SeqNum(1));
             file.Save(new SeqNum(1), cleanStop: true);
         }

@@ -56,6 +56,7 @@ public sealed class ClusterFileTests : IDisposable
             ServiceStateBytes = 2 << 20,
             ViewChangeTimeoutMillis = 99,
             ViewRotationCheckpoints = 7,
+            ScrubPagesPerSecond = 11,
         };
         ClusterFile.Write(_directory.ClusterFile, made);
         ClusterConfig read = ClusterFile.Read(_directory.ClusterFile);

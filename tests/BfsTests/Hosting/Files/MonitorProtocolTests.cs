@@ -34,6 +34,11 @@ public sealed class MonitorProtocolTests
         ViewChangeTookMicros = 20,
         CutFrom = 21,
         CutTo = 22,
+        PagesChecked = 23,
+        PagesScrubbed = 24,
+        PagesDamaged = 25,
+        PagesFetched = 26,
+        FilesWereDamaged = true,
     };
 
     [Fact]
@@ -49,12 +54,13 @@ public sealed class MonitorProtocolTests
     public void The_bytes_are_frozen()
     {
         Assert.Equal(
-            "FD7F0200C80000004D00000000000000" + "0300000004030201" + "0201010315000000" + "0500000000000000"
+            "FD7F0200F00000004D00000000000000" + "0300000004030201" + "0201010315000000" + "0500000000000000"
             + "8877665544332211" + "0700000000000000" + "8000000000000000"
             + "A0A1A2A3A4A5A6A7A8A9AAABACADAEAFB0B1B2B3B4B5B6B7B8B9BABBBCBDBEBF"
             + "0900000000000000" + "0A00000000000000" + "0100000000000080" + "0C00000000000000"
             + "0D00000000000000" + "0E00000000000000" + "1000000000000000" + "1100000000000000" + "1200000000000000"
-            + "1300000000000000" + "1400000000000000" + "1500000000000000" + "1600000000000000",
+            + "1300000000000000" + "1400000000000000" + "1500000000000000" + "1600000000000000" + "1700000000000000"
+            + "1800000000000000" + "1900000000000000" + "1A00000000000000" + "0100000000000000",
             Convert.ToHexString(Write()));
         byte[] query = new byte[MonitorProtocol.QueryBytes];
         MonitorProtocol.WriteQuery(query, 77);
