@@ -105,6 +105,12 @@ public static class Limits
     /// <summary>Most replicas in a cluster (bit sets of replicas fit one word).</summary>
     public const int MaxReplicas = 64;
 
+    /// <summary>
+    /// Highest view and sequence number in a message. Nobody gets there by counting; a liar who names one near the end of
+    /// the integers must not make sums with it run over.
+    /// </summary>
+    public const long MaxNumber = 1L << 62;
+
     /// <summary>Largest operation in a request, bytes: with header and authenticator it fits one UDP datagram.</summary>
     public const int MaxOperationBytes = 62 * 1024;
 

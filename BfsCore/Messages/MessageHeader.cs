@@ -74,6 +74,9 @@ public static class MessageHeader
         message.Length >= minimumBytes && TryReadTag(message, out MessageTag found) && found == tag
         && (U16(message, 2) & ~knownFlags) == 0;
 
+    /// <summary>Whether the view or sequence number at an offset is at least this, and leaves room to count on from it.</summary>
+    internal static bool IsNumber(ReadOnlySpan<byte> m, int at, long least) => I64(m, at) >= least && I64(m, at) <= Limits.MaxNumber;
+
     internal static ushort U16(ReadOnlySpan<byte> m, int at) => BinaryPrimitives.ReadUInt16LittleEndian(m[at..]);
     internal static uint U32(ReadOnlySpan<byte> m, int at) => BinaryPrimitives.ReadUInt32LittleEndian(m[at..]);
     internal static ulong U64(ReadOnlySpan<byte> m, int at) => BinaryPrimitives.ReadUInt64LittleEndian(m[at..]);

@@ -59,7 +59,7 @@ public readonly ref struct PrePrepare
         }
         uint payloadBytes = U32(message, 68);
         if (payloadBytes > Limits.MaxMessageBytes || message.Length != SizeFor((int)payloadBytes, n)
-            || I64(message, 8) < 0 || I64(message, 16) <= 0)
+            || !IsNumber(message, 8, 0) || !IsNumber(message, 16, 1))
         {
             return false;
         }

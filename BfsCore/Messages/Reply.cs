@@ -67,7 +67,7 @@ public readonly ref struct Reply
         int carried = message.Length - HeaderBytes - TagBytes;
         bool withResult = ((ReplyFlags)U16(message, 2) & WithoutResult) == 0;
         if (carried > Limits.MaxResultBytes || U32(message, 76) != 0 || U32(message, 32) > int.MaxValue
-            || I64(message, 8) < 0 || (withResult ? U32(message, 72) != carried : carried != 0))
+            || !IsNumber(message, 8, 0) || (withResult ? U32(message, 72) != carried : carried != 0))
         {
             return false;
         }

@@ -30,8 +30,8 @@ public readonly ref struct Fetch
     public static bool TryParse(ReadOnlySpan<byte> message, int n, out Fetch fetch)
     {
         fetch = default;
-        if (!Is(message, MessageTag.Fetch, TotalBytes) || message.Length != TotalBytes || I64(message, 8) < 0
-            || U32(message, 16) > 16 || U16(message, 20) >= n || U16(message, 22) != 0 || I64(message, 24) < 0)
+        if (!Is(message, MessageTag.Fetch, TotalBytes) || message.Length != TotalBytes || !IsNumber(message, 8, 0)
+            || U32(message, 16) > 16 || U16(message, 20) >= n || U16(message, 22) != 0 || !IsNumber(message, 24, 0))
         {
             return false;
         }
@@ -78,8 +78,8 @@ public readonly ref struct MetaData
     public static bool TryParse(ReadOnlySpan<byte> message, int n, out MetaData metaData)
     {
         metaData = default;
-        if (!Is(message, MessageTag.MetaData, TotalBytes) || message.Length != TotalBytes || I64(message, 8) < 0
-            || U32(message, 16) > 16 || U16(message, 20) >= n || U16(message, 22) != 0 || I64(message, 24) < 0)
+        if (!Is(message, MessageTag.MetaData, TotalBytes) || message.Length != TotalBytes || !IsNumber(message, 8, 0)
+            || U32(message, 16) > 16 || U16(message, 20) >= n || U16(message, 22) != 0 || !IsNumber(message, 24, 0))
         {
             return false;
         }
@@ -127,7 +127,7 @@ public readonly ref struct Data
     public static bool TryParse(ReadOnlySpan<byte> message, out Data data)
     {
         data = default;
-        if (!Is(message, MessageTag.Data, HeaderBytes) || I64(message, 8) < 0 || I64(message, 16) < 0)
+        if (!Is(message, MessageTag.Data, HeaderBytes) || !IsNumber(message, 8, 0) || !IsNumber(message, 16, 0))
         {
             return false;
         }

@@ -63,8 +63,8 @@ public readonly ref struct StatusActive
     {
         status = default;
         if (!Is(message, MessageTag.StatusActive, HeaderBytes) || U16(message, 34) > MaxMissing
-            || message.Length != SizeFor(logSize, U16(message, 34), n) || I64(message, 8) < 0 || I64(message, 16) < 0
-            || I64(message, 24) < 0 || U16(message, 32) >= n || U32(message, 36) != 0)
+            || message.Length != SizeFor(logSize, U16(message, 34), n) || !IsNumber(message, 8, 0) || !IsNumber(message, 16, 0)
+            || !IsNumber(message, 24, 0) || U16(message, 32) >= n || U32(message, 36) != 0)
         {
             return false;
         }

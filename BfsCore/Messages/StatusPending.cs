@@ -41,7 +41,7 @@ public readonly ref struct StatusPending
     {
         status = default;
         if (!Is(message, MessageTag.StatusPending, HeaderBytes) || U16(message, 26) > MaxWanted
-            || message.Length != SizeFor(U16(message, 26), n) || I64(message, 8) < 0 || I64(message, 16) < 0
+            || message.Length != SizeFor(U16(message, 26), n) || !IsNumber(message, 8, 0) || !IsNumber(message, 16, 0)
             || U16(message, 24) >= n || U16(message, 28) > 1 || U16(message, 30) != 0)
         {
             return false;
@@ -51,6 +51,13 @@ public readonly ref struct StatusPending
         if (!computed.SequenceEqual(message.Slice(40, Digest.SizeBytes)))
         {
             return false;
+        }
+        for (int i = 0; i < U16(message, 26); i++)
+        {
+            if (!IsNumber(message, HeaderBytes + (i * WantedBytes), 1))
+            {
+                return false;
+            }
         }
         status = new StatusPending(message);
         return true;
@@ -118,7 +125,7 @@ public readonly ref struct BatchMessage
     {
         seq = default;
         parts = default;
-        if (!Is(message, MessageTag.Batch, HeaderBytes) || I64(message, 8) <= 0)
+        if (!Is(message, MessageTag.Batch, HeaderBytes) || !IsNumber(message, 8, 1))
         {
             return false;
         }

@@ -70,7 +70,7 @@ public readonly ref struct ViewChange
             return false;
         }
         int entries = U16(message, 26) + U16(message, 28) + U16(message, 30);
-        if (message.Length != SizeFor(entries, n) || I64(message, 8) <= 0 || I64(message, 16) < 0 || U16(message, 24) >= n)
+        if (message.Length != SizeFor(entries, n) || !IsNumber(message, 8, 1) || !IsNumber(message, 16, 0) || U16(message, 24) >= n)
         {
             return false;
         }
@@ -184,7 +184,7 @@ public readonly ref struct ViewChangeAck
     public static bool TryParse(ReadOnlySpan<byte> message, int n, out ViewChangeAck ack)
     {
         ack = default;
-        if (!Is(message, MessageTag.ViewChangeAck, HeaderBytes) || message.Length != SizeFor(n) || I64(message, 8) <= 0
+        if (!Is(message, MessageTag.ViewChangeAck, HeaderBytes) || message.Length != SizeFor(n) || !IsNumber(message, 8, 1)
             || U16(message, 16) >= n || U16(message, 18) >= n || U32(message, 20) != 0)
         {
             return false;
@@ -253,8 +253,8 @@ public readonly ref struct NewView
             return false;
         }
         int views = U16(message, 58), batches = U16(message, 60);
-        if (message.Length != HeaderBytes + ((views + batches) * ViewChange.EntryBytes) + (n * TagBytes) || I64(message, 8) <= 0
-            || I64(message, 16) < 0 || U16(message, 56) >= n || U16(message, 62) != 0 || views > n || batches > config.LogSize)
+        if (message.Length != HeaderBytes + ((views + batches) * ViewChange.EntryBytes) + (n * TagBytes) || !IsNumber(message, 8, 1)
+            || !IsNumber(message, 16, 0) || U16(message, 56) >= n || U16(message, 62) != 0 || views > n || batches > config.LogSize)
         {
             return false;
         }

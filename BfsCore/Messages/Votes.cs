@@ -28,7 +28,7 @@ public readonly ref struct Vote
     public static bool TryParse(ReadOnlySpan<byte> message, MessageTag tag, int n, out Vote vote)
     {
         vote = default;
-        if (!Is(message, tag, HeaderBytes) || message.Length != SizeFor(n) || I64(message, 8) < 0 || I64(message, 16) <= 0
+        if (!Is(message, tag, HeaderBytes) || message.Length != SizeFor(n) || !IsNumber(message, 8, 0) || !IsNumber(message, 16, 1)
             || U16(message, 56) >= n || U16(message, 58) != 0 || U32(message, 60) != 0)
         {
             return false;
@@ -75,7 +75,7 @@ public readonly ref struct Checkpoint
     public static bool TryParse(ReadOnlySpan<byte> message, int n, out Checkpoint checkpoint)
     {
         checkpoint = default;
-        if (!Is(message, MessageTag.Checkpoint, HeaderBytes) || message.Length != SizeFor(n) || I64(message, 8) < 0
+        if (!Is(message, MessageTag.Checkpoint, HeaderBytes) || message.Length != SizeFor(n) || !IsNumber(message, 8, 0)
             || U16(message, 48) >= n || U16(message, 50) != 0 || U32(message, 52) != 0)
         {
             return false;

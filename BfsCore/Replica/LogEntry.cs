@@ -194,6 +194,20 @@ public sealed class LogEntry
         return ref item;
     }
 
+    /// <summary>The pre-prepare and the requests beside it, each with its length: what it takes to send the batch whole.</summary>
+    internal long WholeBytes
+    {
+        get
+        {
+            long bytes = 4 + _prePrepareBytes;
+            for (int i = 0; i < ItemCount; i++)
+            {
+                bytes += Items[i].Body is { } body ? 4 + body.SizeBytes : 0;
+            }
+            return bytes;
+        }
+    }
+
     /// <summary>All requests of the batch are here.</summary>
     internal bool Complete
     {
@@ -249,8 +263,12 @@ public sealed class MessageLog
     /// <summary>The entry of a number, or null when the log holds nothing for it.</summary>
     public LogEntry? Find(SeqNum seq)
     {
+        if (seq.Value <= 0)
+        {
+            return null;
+        }
         LogEntry entry = _entries[seq.Value % _entries.Length];
-        return entry.Seq == seq && seq.Value > 0 ? entry : null;
+        return entry.Seq == seq ? entry : null;
     }
 
     /// <summary>The entry of a number between the water marks, emptied if its place held another number or view.</summary>

@@ -3,7 +3,11 @@ using BfsCore.Messages;
 namespace BfsCore.Replication;
 
 /// <summary>A batch whole: its pre-prepare message as first received, and the requests that travelled separately.</summary>
-public sealed record OldBatch(SeqNum Seq, Digest Digest, byte[] PrePrepare, IReadOnlyList<byte[]> Bodies);
+public sealed record OldBatch(SeqNum Seq, Digest Digest, byte[] PrePrepare, IReadOnlyList<byte[]> Bodies)
+{
+    /// <summary>As <see cref="LogEntry.WholeBytes"/>.</summary>
+    public long WholeBytes => 4 + PrePrepare.Length + Bodies.Sum(b => 4L + b.Length);
+}
 
 /// <summary>
 /// The requests behind the entries of PSet and QSet (§3.2.4): batches of earlier views that a new view may need. Bounded:

@@ -47,6 +47,10 @@ public sealed partial class Replica
 
     private void SendBatch(ReplicaId to, LogEntry entry)
     {
+        if (BatchMessage.HeaderBytes + entry.WholeBytes > _batch.Length)
+        {
+            return;
+        }
         int at = BatchMessage.Append(_batch, BatchMessage.HeaderBytes, entry.PrePrepareMessage);
         for (int i = 0; i < entry.ItemCount; i++)
         {

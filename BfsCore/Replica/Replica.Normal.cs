@@ -5,6 +5,9 @@ namespace BfsCore.Replication;
 /// <summary>The three phases (§2.3.3, §3.2.2) at backups, and their votes; batches are made in Replica.Batching.cs.</summary>
 public sealed partial class Replica
 {
+    /// <summary>Most bytes of a batch that is voted for; leaves room for other copies of its requests, with signatures.</summary>
+    private const int MaxBatchBytes = Limits.MaxMessageBytes - (64 * 1024);
+
     /// <summary>Pre-prepares in the log that lack a request or its authentication.</summary>
     private int _incompleteBatches;
 
@@ -81,7 +84,7 @@ public sealed partial class Replica
     private bool TimeIsAcceptable(LogEntry entry, in PrePrepare prePrepare)
     {
         long skewNanos = _config.MaxClockSkewMillis * 1_000_000L;
-        return Math.Abs(prePrepare.TimeNanos - _now.WallNanos) <= skewNanos
+        return (prePrepare.TimeNanos >= _now.WallNanos - skewNanos && prePrepare.TimeNanos <= _now.WallNanos + skewNanos)
             || entry.Prepares.Count(prePrepare.Digest) >= _config.WeakQuorum
             || entry.Commits.Count(prePrepare.Digest) >= _config.WeakQuorum;
     }
@@ -206,7 +209,7 @@ public sealed partial class Replica
     private void MaybePrepare(LogEntry entry)
     {
         if (!entry.HasPrePrepare || entry.PrePrepared || IsPrimary || !entry.Complete
-            || !(entry.ItemsAuthentic || OthersPrepared(entry) >= _config.F))
+            || !(entry.ItemsAuthentic || OthersPrepared(entry) >= _config.F) || IsTooLong(entry))
         {
             return;
         }
@@ -219,6 +222,12 @@ public sealed partial class Replica
         SendVote(MessageTag.Prepare, entry);
         Advance(entry);
     }
+
+    /// <summary>
+    /// Whether a faulty primary made a batch that no message could carry whole, to those who may need it in a later view. Those
+    /// of correct ones stay far below, with the copies of requests that any replica may have.
+    /// </summary>
+    private static bool IsTooLong(LogEntry entry) => BatchMessage.HeaderBytes + entry.WholeBytes > MaxBatchBytes;
 
     private int OthersPrepared(LogEntry entry) =>
         entry.Prepares.Count(entry.Digest, except: (1UL << Id.Value) | (1UL << _view.Primary(_n).Value));

@@ -50,7 +50,7 @@ public sealed partial class Replica
         for (int i = 0; i < status.WantedCount; i++)
         {
             (SeqNum seq, Digest digest) = status.Wanted(i);
-            if (HasBatch(seq, digest) && _oldBatches.Find(seq, digest) is { } batch)
+            if (HasBatch(seq, digest) && _oldBatches.Find(seq, digest) is { } batch && BatchMessage.HeaderBytes + batch.WholeBytes <= _batch.Length)
             {
                 int size = BatchMessage.Write(_batch, seq, batch.PrePrepare, batch.Bodies);
                 _network.SendToReplica(status.Replica, _batch.AsSpan(0, size));

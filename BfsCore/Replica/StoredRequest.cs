@@ -70,7 +70,8 @@ public sealed class RequestPool(int n, int inlineThresholdBytes)
     /// <summary>Keeps a copy of a request; the caller holds one reference.</summary>
     public StoredRequest Keep(in Request request, int clientIndex, bool authentic, bool proven = false)
     {
-        bool small = request.Message.Length <= _smallBytes;
+        // With room for its signature: the signed copy of it may take its place.
+        bool small = Request.SizeFor(request.OperationBytes, n) + Request.SignatureBytes <= _smallBytes;
         Stack<StoredRequest> free = small ? _small : _large;
         StoredRequest stored = free.Count > 0 ? free.Pop() : new StoredRequest(new byte[small ? _smallBytes : _largeBytes]);
         InUseBytes += stored.Buffer.Length;

@@ -52,7 +52,8 @@ internal readonly ref struct VoteRecord
     public static bool TryParse(ReadOnlySpan<byte> record, out VoteRecord parsed)
     {
         parsed = new VoteRecord(record);
-        return record.Length >= HeaderBytes && parsed.Kind is >= VoteRecordKind.Base and <= VoteRecordKind.OldBatch;
+        return record.Length >= HeaderBytes && parsed.Kind is >= VoteRecordKind.Base and <= VoteRecordKind.OldBatch
+            && parsed.Seq.Value is >= 0 and <= Limits.MaxNumber && parsed.View.Value is >= 0 and <= Limits.MaxNumber;
     }
 
     /// <summary>Writes the header; the parts follow it.</summary>

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using BfsSim;
+using BfsSim.Fuzz;
 
 Argument<long> seed = new("N") { Description = "the seed" };
 Option<bool> trace = new("--trace") { Description = "print every message that is delivered" };
@@ -12,5 +13,5 @@ Option<int> jobs = new("--jobs") { Description = "how many at a time", DefaultVa
 Command many = new("seeds", "Runs many seeds in parallel and lists those that failed.") { from, count, jobs };
 many.SetAction(result => SeedRunner.RunMany(result.GetValue(from), result.GetValue(count), result.GetValue(jobs), Console.Out));
 
-return new RootCommand("Simulates whole clusters in virtual time, each from one integer seed.") { one, many }
+return new RootCommand("Simulates whole clusters in virtual time, each from one integer seed.") { one, many, FuzzCommand.Create() }
     .Parse(args).Invoke();

@@ -22,6 +22,9 @@ public sealed class SimRandom : IEntropy
     /// <summary>A generator of its own, so that what one part draws does not change what another part sees.</summary>
     public SimRandom Fork() => new(NextUInt64());
 
+    /// <summary>The generator of a number: the same whatever was drawn before from other numbers' ones.</summary>
+    public static SimRandom For(long seed, long number) => new((ulong)seed ^ BitOperations.RotateLeft((ulong)number * 0x9E3779B97F4A7C15, 31));
+
     public ulong NextUInt64()
     {
         ulong result = BitOperations.RotateLeft(_b * 5, 7) * 9;
