@@ -12,8 +12,8 @@ namespace BfsCore.Messages;
 ///     72 payload, then n tags
 ///
 /// The payload has one bit per sequence number of the log after <c>le</c> (L/8 bytes) that says whether it prepared at
-/// the sender, the same for committed, then the requests it lacks although a batch names them: client u32, slot u16,
-/// zero u16, digest (32) each.
+/// the sender, the same for committed, then the requests that keep it from preparing a batch: client u32, slot u16, what is
+/// wrong u16 (0: it lacks the request, 1: it has it and cannot authenticate it, §3.2.2), digest (32) each.
 /// </summary>
 public readonly ref struct StatusActive
 {
@@ -47,6 +47,9 @@ public readonly ref struct StatusActive
     public Digest MissingDigest(int index) => MessageHeader.Digest(Message, MissingAt(index) + 8);
     public ClientId MissingClient(int index) => new((int)U32(Message, MissingAt(index)));
     public int MissingSlot(int index) => U16(Message, MissingAt(index) + 4);
+
+    /// <summary>The sender has the request but cannot authenticate it.</summary>
+    public bool IsDoubted(int index) => U16(Message, MissingAt(index) + 6) == 1;
 
     private int MissingAt(int index) => HeaderBytes + (2 * _bitmapBytes) + (index * MissingEntryBytes);
 
@@ -99,7 +102,7 @@ public readonly ref struct StatusActive
         public readonly void SetCommitted(int index) =>
             _buffer[HeaderBytes + BitmapBytes(_logSize) + (index >> 3)] |= (byte)(1 << (index & 7));
 
-        public void AddMissing(ClientId client, int slot, in Digest digest)
+        public void AddMissing(ClientId client, int slot, in Digest digest, bool doubted = false)
         {
             if (_missing == MaxMissing)
             {
@@ -108,6 +111,7 @@ public readonly ref struct StatusActive
             int at = HeaderBytes + (2 * BitmapBytes(_logSize)) + (_missing++ * MissingEntryBytes);
             U32(_buffer, at, (uint)client.Value);
             U16(_buffer, at + 4, slot);
+            U16(_buffer, at + 6, doubted ? 1 : 0);
             digest.Write(_buffer[(at + 8)..]);
         }
 

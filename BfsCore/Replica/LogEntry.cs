@@ -21,6 +21,9 @@ public struct BatchItem
     /// <summary>Condition 1 or 3 of §3.2.2 holds here.</summary>
     public bool Authentic;
 
+    /// <summary>At the primary: the backups that said they cannot authenticate it, one bit each.</summary>
+    public ulong DoubtedBy;
+
     public readonly bool Present => InlineBytes > 0 || Body is not null;
 }
 
@@ -124,6 +127,14 @@ public sealed class LogEntry
     /// <summary>The committed certificate is complete.</summary>
     public bool Committed { get; internal set; }
 
+    /// <summary>
+    /// Proposed anew in the same view (<see cref="Messages.PrePrepareFlags.Anew"/>): takes 2f+1 prepares.
+    /// </summary>
+    public bool Anew { get; internal set; }
+
+    /// <summary>At the primary: when enough backups had said that they cannot prepare it; zero for never.</summary>
+    internal long DoubtedSinceMicros { get; set; }
+
     public ReadOnlySpan<byte> PrePrepareMessage => _prePrepare.AsSpan(0, _prePrepareBytes);
 
     internal Span<byte> PrePrepareBuffer(int bytes)
@@ -155,7 +166,8 @@ public sealed class LogEntry
     internal void DropPrePrepare(RequestPool pool)
     {
         ReleaseBodies(pool);
-        HasPrePrepare = false;
+        HasPrePrepare = Anew = false;
+        DoubtedSinceMicros = 0;
         ItemCount = 0;
         _prePrepareBytes = 0;
     }

@@ -136,6 +136,7 @@ public sealed partial class Replica
         Span<byte> message = entry.PrePrepareBuffer(PrePrepare.SizeFor(batch.PayloadBytes, _n));
         int total = PrePrepare.WriteHeader(message, _n, _view, entry.Seq, time, digest, entry.ItemCount, Id, batch.PayloadBytes, flags);
         entry.SetPrePrepare(total, digest, time);
+        entry.Anew = flags == PrePrepareFlags.Anew;
         entry.PrePrepared = true;
         _keys.Authenticate(message[..PrePrepare.HeaderBytes], message[(PrePrepare.HeaderBytes + batch.PayloadBytes)..total]);
         LogPrePrepared(entry);

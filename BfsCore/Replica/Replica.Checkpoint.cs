@@ -104,6 +104,7 @@ public sealed partial class Replica
         DiscardCheckpoints();
         _sets.DiscardThrough(seq);
         _oldBatches.DiscardThrough(seq);
+        DiscardAbandoned(seq);
         for (SeqNum old = new(Math.Max(1, previous.Value - _config.CheckpointPeriod + 1)); old <= previous; old = old.Next)
         {
             _log.Find(old)?.ReleaseBodies(_pool);

@@ -62,6 +62,7 @@ public sealed partial class Replica
         {
             if (_viewActive && _log.Find(seq) is { PrePrepared: true } entry && entry.View == _view)
             {
+                LogAbandoned(seq);
                 LogPrePrepared(entry);
                 if (entry.Prepared)
                 {
@@ -119,10 +120,22 @@ public sealed partial class Replica
         _votes.Append();
     }
 
-    private void LogOldBatch(OldBatch batch)
+    /// <summary>What this replica proposed first, before the batch that took its place in the present view.</summary>
+    private void LogAbandoned(SeqNum seq)
+    {
+        foreach ((SeqNum at, Digest digest) in _abandoned)
+        {
+            if (at == seq && _oldBatches.Find(seq, digest) is { } batch)
+            {
+                LogOldBatch(batch, VoteRecordKind.PrePrepared);
+            }
+        }
+    }
+
+    private void LogOldBatch(OldBatch batch, VoteRecordKind kind = VoteRecordKind.OldBatch)
     {
         Span<byte> record = _votes.Reserve(VoteRecord.HeaderBytes + 4 + batch.PrePrepare.Length + batch.Bodies.Sum(b => 4 + b.Length));
-        VoteRecord.Write(record, VoteRecordKind.OldBatch, batch.Seq, _view, batch.Digest);
+        VoteRecord.Write(record, kind, batch.Seq, _view, batch.Digest);
         int at = BatchMessage.Append(record, VoteRecord.HeaderBytes, batch.PrePrepare);
         foreach (byte[] body in batch.Bodies)
         {

@@ -41,10 +41,18 @@ public sealed partial class Replica
             return;
         }
         LogEntry entry = _log.GetOrAdd(prePrepare.Seq, _view);
-        if (entry.PrePrepared || (entry.HasPrePrepare && entry.Digest != prePrepare.Digest))
+        bool other = entry.HasPrePrepare && entry.Digest != prePrepare.Digest;
+        bool anew = (prePrepare.Flags & PrePrepareFlags.Anew) != 0;
+        if (entry.PrePrepared || (other && !anew))
         {
-            Drop(entry.Digest == prePrepare.Digest ? DropReason.Duplicate : DropReason.Conflicting);
+            Drop(other ? DropReason.Conflicting : DropReason.Duplicate);
             return;
+        }
+        if (other)
+        {
+            // This replica has not prepared the first proposal and now never will (§3.2.2).
+            entry.DropPrePrepare(_pool);
+            _incompleteBatches--;
         }
         if (entry.HasPrePrepare)
         {
@@ -97,6 +105,7 @@ public sealed partial class Replica
             Drop(DropReason.Malformed);
             return;
         }
+        entry.Anew = (prePrepare.Flags & PrePrepareFlags.Anew) != 0;
         _incompleteBatches++;
         MaybePrepare(entry);
     }
@@ -299,10 +308,16 @@ public sealed partial class Replica
         return false;
     }
 
+    /// <summary>
+    /// 2f with the pre-prepare. The primary itself vouched for two batches when it proposed anew, so then one more backup must
+    /// make sure that not both can prepare.
+    /// </summary>
+    private int PreparesNeeded(LogEntry entry) => (2 * _config.F) + (entry.Anew ? 1 : 0);
+
     /// <summary>Completes the certificates that an entry's votes allow, then executes what has become ready.</summary>
     private void Advance(LogEntry entry)
     {
-        if (entry.PrePrepared && !entry.Prepared && entry.Prepares.Count(entry.Digest) >= 2 * _config.F)
+        if (entry.PrePrepared && !entry.Prepared && entry.Prepares.Count(entry.Digest) >= PreparesNeeded(entry))
         {
             LogMark(VoteRecordKind.Prepared, entry.Seq, entry.Digest);
             entry.Prepared = true;

@@ -55,6 +55,12 @@ public sealed partial class Replica
                 CompareWithBase(record.Seq, record.Digest);
                 return true;
             case VoteRecordKind.PrePrepared:
+                if (restored.Entries.TryGetValue(seq, out (Digest Digest, bool Prepared) first) && first.Digest != record.Digest)
+                {
+                    // As primary it proposed anew: both belong to Q.
+                    _sets.AddPrePrepared(new ViewChangeEntry(record.Seq, first.Digest, record.View));
+                    _abandoned.Add((record.Seq, first.Digest));
+                }
                 restored.Entries[seq] = (record.Digest, false);
                 return record.Digest.IsZero || _oldBatches.TryKeep(record.Seq, record.Digest, record.Parts);
             case VoteRecordKind.OldBatch:
@@ -117,11 +123,16 @@ public sealed partial class Replica
         entry.DropPrePrepare(_pool);
         if (digest.IsZero)
         {
+            // Whether it was proposed anew is not known: the stricter certificate is right in any case.
             entry.SetPrePrepare(0, default, 0);
+            entry.Anew = true;
         }
         else
         {
-            TakeOver(entry, _oldBatches.Find(entry.Seq, digest)!);
+            OldBatch batch = _oldBatches.Find(entry.Seq, digest)!;
+            TakeOver(entry, batch);
+            entry.Anew = PrePrepare.TryParse(batch.PrePrepare, _n, out PrePrepare prePrepare) && prePrepare.View == _view
+                && (prePrepare.Flags & PrePrepareFlags.Anew) != 0;
         }
     }
 
@@ -164,6 +175,7 @@ public sealed partial class Replica
         _viewActive = false;
         _newView = null;
         restored.Entries.Clear();
+        _abandoned.Clear();
         Leaving leaving = _leaving[Id.Value];
         leaving.Message = message.ToArray();
         (leaving.View, leaving.Identity, leaving.Authentic, leaving.Facts) = (own.View, own.Identity, true, ViewChangeFacts.From(own));

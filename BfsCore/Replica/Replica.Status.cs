@@ -124,9 +124,9 @@ public sealed partial class Replica
         for (int j = 0; j < entry.ItemCount; j++)
         {
             ref BatchItem item = ref entry.Items[j];
-            if (!item.Present)
+            if (!item.Present || !item.Authentic)
             {
-                builder.AddMissing(_config.Clients[item.ClientIndex].Id, item.Slot, item.Digest);
+                builder.AddMissing(_config.Clients[item.ClientIndex].Id, item.Slot, item.Digest, doubted: item.Present);
             }
         }
     }
@@ -155,6 +155,10 @@ public sealed partial class Replica
         // In the same view too: the primary may have kept its pre-prepare from this replica (pitfall 13).
         SendCommittedAgain(status);
         SendMissingRequests(status);
+        if (IsPrimary && status.MissingCount > 0)
+        {
+            OnDoubts(status);
+        }
         SendBatchesAgain(status);
     }
 
@@ -176,7 +180,7 @@ public sealed partial class Replica
     {
         for (int i = 0; i < status.MissingCount; i++)
         {
-            if (FindRequest(status.LastExecuted, status.MissingDigest(i)) is { } request)
+            if (!status.IsDoubted(i) && FindRequest(status.LastExecuted, status.MissingDigest(i)) is { } request)
             {
                 _network.SendToReplica(status.Replica, request.Message);
                 Counters.Retransmitted++;

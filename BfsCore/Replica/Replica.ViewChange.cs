@@ -56,7 +56,8 @@ public sealed partial class Replica
     private byte[]? _newView;
     private SeqNum _newViewLast;
     private long _viewDeadlineMicros = long.MaxValue;
-    private long _awaited;
+    private Wait _batchWait;
+    private Wait _requestWait;
     private bool _extended;
     private int _timeoutDoublings;
 
@@ -87,34 +88,27 @@ public sealed partial class Replica
     {
         if (_viewActive)
         {
-            long awaited = Awaited();
-            if (awaited == 0)
+            WaitFor(ref _batchWait, BatchUnderWay());
+            if (WaitFor(ref _requestWait, IsPrimary || !StateIsWhole ? 0 : FirstOrderable?.Arrival ?? 0))
             {
-                _viewDeadlineMicros = long.MaxValue;
-            }
-            else if (awaited != _awaited)
-            {
-                _extended = false;
                 RelayFirst();
-                // Backups go first: they can replace a primary, it can only resign.
-                _viewDeadlineMicros = _now.MonotonicMicros + (IsPrimary ? 2 * ViewTimeoutMicros : ViewTimeoutMicros);
             }
-            _awaited = awaited;
+            _viewDeadlineMicros = Math.Min(_batchWait.DeadlineMicros, _requestWait.DeadlineMicros);
         }
         long late = _now.MonotonicMicros - _viewDeadlineMicros;
         if (_viewActive && late > HeldUpMicros && !_extended)
         {
             // This process stood still, and what the primary sent meanwhile has not been read yet.
             _viewDeadlineMicros = _now.MonotonicMicros + Math.Min(late, ViewTimeoutMicros);
+            _batchWait.DeadlineMicros = Math.Max(_batchWait.DeadlineMicros, _viewDeadlineMicros);
+            _requestWait.DeadlineMicros = Math.Max(_requestWait.DeadlineMicros, _viewDeadlineMicros);
             _extended = true;
         }
         else if (late >= 0)
         {
-            if (_viewActive && _awaited > 0 && !IsProven(FirstOrderable!))
+            if (_viewActive && _now.MonotonicMicros < _batchWait.DeadlineMicros && !IsProven(FirstOrderable!))
             {
                 // A client's forgery: the primary is not to blame. The next request gets its own time.
-                _awaited = 0;
-                _viewDeadlineMicros = long.MaxValue;
                 return;
             }
             ViewChangeReason reason = _viewActive ? ViewChangeReason.Timeout : ViewChangeReason.BadNewView;
@@ -129,19 +123,43 @@ public sealed partial class Replica
     }
 
     /// <summary>
-    /// What has to come about next in this view: that a batch under way commits (when it was executed tentatively its requests
-    /// have left the queue, but clients may still lack replies), or that the first request which no replica can refuse is executed. Zero for nothing.
-    /// A primary waits too, for its own batches: when it has lost its quorum, nobody else may notice.
+    /// Something that has to come about in this view, and until when. There are two: that the batch under way commits (when it
+    /// was executed tentatively its requests have left the queue, but clients may still lack replies), and that the first
+    /// request which no replica can refuse is executed, however many others are meanwhile (pitfall 10).
     /// </summary>
-    private long Awaited()
+    private struct Wait
     {
-        if (!StateIsWhole)
+        public long What;
+        public long DeadlineMicros;
+    }
+
+    /// <summary>Goes on waiting for the same thing, or begins to for another one (then true); zero is nothing.</summary>
+    private bool WaitFor(ref Wait wait, long what)
+    {
+        bool another = what != wait.What && what != 0;
+        if (what == 0)
         {
-            return 0;
+            wait.DeadlineMicros = long.MaxValue;
         }
+        else if (another)
+        {
+            _extended = false;
+            // Backups go first: they can replace a primary, it can only resign.
+            wait.DeadlineMicros = _now.MonotonicMicros + (IsPrimary ? 2 * ViewTimeoutMicros : ViewTimeoutMicros);
+        }
+        wait.What = what;
+        return another;
+    }
+
+    /// <summary>
+    /// The number of the batch that is to commit next, if there is one. A primary waits too, for its own batches: when it has
+    /// lost its quorum, nobody else may notice.
+    /// </summary>
+    private long BatchUnderWay()
+    {
         SeqNum next = _lastCommitted.Next;
         bool underWay = _lastExecuted > _lastCommitted || (_log.Find(next) is { HasPrePrepare: true } entry && entry.View == _view);
-        return underWay ? -next.Value : IsPrimary ? 0 : FirstOrderable?.Arrival ?? 0;
+        return underWay && StateIsWhole ? next.Value : 0;
     }
 
     private SeqNum _rotatedAt;
@@ -192,6 +210,7 @@ public sealed partial class Replica
             }
         }
         _oldBatches.KeepOnly(_sets, _lastCommitted);
+        _abandoned.Clear();
         _view = view;
         _viewActive = false;
         _newView = null;
@@ -501,7 +520,7 @@ public sealed partial class Replica
         _viewActive = true;
         NoteEntered();
         _viewDeadlineMicros = long.MaxValue;
-        _awaited = 0;
+        _batchWait = _requestWait = default;
         _watch.EnterView(_view, _now.MonotonicMicros);
         LogEntered();
         UndoTentative(newView);

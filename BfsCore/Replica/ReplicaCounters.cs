@@ -43,6 +43,9 @@ public sealed class ReplicaCounters
 
     /// <summary>Batches executed because f+1 others said that they had committed.</summary>
     public long Learned { get; internal set; }
+
+    /// <summary>Batches that this replica, as primary, replaced within its view.</summary>
+    public long ProposedAnew { get; internal set; }
     public long ViewChanges { get; internal set; }
     public long StateTransfers { get; internal set; }
 

@@ -19,11 +19,17 @@ public sealed class ViewChangeSets(int f)
         {
             _prepared[entry.Seq.Value] = found;
         }
-        if (!_prePrepared.TryGetValue(entry.Seq.Value, out List<ViewChangeEntry>? known))
+        AddPrePrepared(found);
+    }
+
+    /// <summary>Adds to Q alone.</summary>
+    public void AddPrePrepared(ViewChangeEntry found)
+    {
+        if (!_prePrepared.TryGetValue(found.Seq.Value, out List<ViewChangeEntry>? known))
         {
-            _prePrepared[entry.Seq.Value] = known = [];
+            _prePrepared[found.Seq.Value] = known = [];
         }
-        known.RemoveAll(q => q.Digest == entry.Digest);
+        known.RemoveAll(q => q.Digest == found.Digest);
         known.Add(found);
         if (known.Count > f + 2)
         {

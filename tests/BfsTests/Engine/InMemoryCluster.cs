@@ -50,8 +50,9 @@ internal sealed class InMemoryCluster : IDisposable
         {
             var results = new ClientResults();
             Results.Add(results);
+            _exchanges.Add(Exchange(keys[n + i]));
             Clients.Add(new BftClient(Config.Clients[i].Id, Config, new Port(this, Config.Clients[i].Id.Value),
-                new TestEntropy((ulong)(100 + i)), Exchange(keys[n + i]), results));
+                new TestEntropy((ulong)(100 + i)), _exchanges[n + i], results));
         }
     }
 
@@ -67,6 +68,9 @@ internal sealed class InMemoryCluster : IDisposable
         Assert.Null(Replicas[i].RestoreLog());
         Replicas[i].Start(Now);
     }
+
+    /// <summary>The keys of a client, for one that does as it likes.</summary>
+    public IKeyExchange ExchangeOf(int client) => _exchanges[Config.N + client];
 
     public ClusterConfig Config { get; }
     public List<MemoryVoteLog> Logs { get; } = [];

@@ -49,6 +49,7 @@ public sealed class MessageTests
         builder.SetPrepared(9);
         builder.SetCommitted(0);
         builder.AddMissing(new ClientId(1024), 3, D);
+        builder.AddMissing(new ClientId(1025), 4, D, doubted: true);
         return buffer[..builder.Finish(new View(1), new SeqNum(128), new SeqNum(130), new ReplicaId(3))];
     }
 
@@ -129,10 +130,12 @@ public sealed class MessageTests
         { "digest reply", Written(Reply.HeaderBytes + 8, b => Reply.Write(b, ReplyFlags.DigestOnly, new View(5), 9, 10,
             new ClientId(1024), 1, new ReplicaId(2), D, "result"u8)), "63185497d3d17086" },
         { "pre-prepare", NewPrePrepare(), "46e56bda078beeb4" },
+        { "pre-prepare anew", Written(PrePrepare.SizeFor(0, N), b => PrePrepare.WriteHeader(b, N, new View(6), new SeqNum(77), 5, default, 0,
+            new ReplicaId(2), 0, PrePrepareFlags.Anew)), "14daf11779a680fa" },
         { "prepare", Written(Vote.SizeFor(N), b => Vote.Write(b, MessageTag.Prepare, N, new View(3), new SeqNum(4), D, new ReplicaId(1))), "8156932f24a85edc" },
         { "commit", Written(Vote.SizeFor(N), b => Vote.Write(b, MessageTag.Commit, N, new View(3), new SeqNum(4), D, new ReplicaId(1))), "a47417f7eadafeb1" },
         { "checkpoint", Written(Checkpoint.SizeFor(N), b => Checkpoint.Write(b, N, new SeqNum(128), D, new ReplicaId(1))), "b44695534810144a" },
-        { "status", NewStatus(), "6d63a56d0f5824ec" },
+        { "status", NewStatus(), "97c6651a5f56d05f" },
         { "new-key", Written(NewKey.SizeFor(N), b => NewKey.WriteHeader(b, N, 1024, 12, 11, new byte[65])), "2fb18f0195ad2e43" },
         { "key-request", Written(KeyRequest.SizeBytes, b => KeyRequest.Write(b, 2, 99)), "c4b088a47f22be3a" },
         { "view-change", NewViewChange(), "4c9f22dbedf676ec" },
