@@ -69,7 +69,8 @@ public interface IKeyExchange
 }
 
 /// <summary>
-/// Small facts that must not be forgotten over a restart: the counters of NEW-KEY messages accepted (pitfall 36).
+/// Small facts that must not be forgotten over a restart or a power failure: the counters of NEW-KEY messages accepted
+/// (pitfall 36), and the view.
 /// </summary>
 public interface IStableStore
 {
@@ -77,6 +78,12 @@ public interface IStableStore
     ulong LoadCounter(int principal);
 
     void SaveCounter(int principal, ulong counter);
+
+    /// <summary>The highest view that this replica left for; zero at first.</summary>
+    View LoadView();
+
+    /// <summary>Must be on the disk when it returns: a replica that forgets what it sent in it must not vote below it.</summary>
+    void SaveView(View view);
 }
 
 /// <summary>Takes the records of a log one after the other, in the order they were appended.</summary>

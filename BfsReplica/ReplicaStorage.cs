@@ -52,13 +52,20 @@ internal sealed class ReplicaStorage : IDisposable
     public void RestoreLog(Replica replica)
     {
         _replica = replica;
+        if (_votes!.IsEmpty || _votes.MayHaveLostItsEnd)
+        {
+            _logger.LogWarning("{Why}: this replica votes for nothing until it knows that it contradicts no vote of its own",
+                _votes.IsEmpty ? "it has no vote log" : "the system was started anew since the vote log was written");
+            replica.RejoinSilently();
+        }
         string? problem = replica.RestoreLog();
         if (problem is not null)
         {
             _logger.LogWarning("{Problem}", problem);
         }
-        _logger.LogInformation("took up {Bytes} bytes of log: view {View}, executed up to {Executed}", _votes!.Bytes,
+        _logger.LogInformation("took up {Bytes} bytes of log: view {View}, executed up to {Executed}", _votes.Bytes,
             replica.View.Value, replica.LastExecuted.Value);
+        _votes.Adopt();
         RestartLog();
         _quiet.Saved(replica.LastExecuted.Value);
     }
@@ -129,7 +136,7 @@ internal sealed class ReplicaStorage : IDisposable
         {
             SaveImage(replica.StableCheckpoint, cleanStop: true);
         }
-        _votes!.Sync();
+        _votes!.Sync(clean: true);
     }
 
     /// <summary>Saves the state of the unreplicated server, which is all that it has.</summary>

@@ -1,3 +1,5 @@
+using BfsCore.Hosting.Storage;
+
 namespace BfsCore.Hosting;
 
 /// <summary>What a new cluster is to be like; everything else has its default in <see cref="ClusterConfig"/>.</summary>
@@ -61,6 +63,12 @@ public static class ClusterFounder
         ClusterConfig config = Describe(plan, id => KeyFiles.Create(directory.ReplicaKey(id)),
             id => KeyFiles.Create(directory.ClientKey(id)));
         ClusterFile.Write(directory.ClusterFile, config);
+        for (int i = 0; i < config.N && OperatingSystem.IsLinux() && config.Mode != ClusterMode.NoRep; i++)
+        {
+            // A replica without a log has lost it, and would have to be silent at first; these have nothing to remember.
+            MakePrivate(directory.Replica(new ReplicaId(i)));
+            VoteLogFile.Open(directory.Replica(new ReplicaId(i))).Dispose();
+        }
         return config;
     }
 

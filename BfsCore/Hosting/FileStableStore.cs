@@ -12,12 +12,14 @@ public sealed class FileStableStore : IStableStore
     private const int EntryBytes = 12;
 
     private readonly string _path;
+    private readonly string _viewPath;
     private readonly SortedDictionary<int, ulong> _counters = [];
 
     /// <exception cref="ClusterFileException">The file is damaged.</exception>
     public FileStableStore(string path)
     {
         _path = path;
+        _viewPath = path + ".view";
         if (File.Exists(path))
         {
             Parse(File.ReadAllBytes(path));
@@ -40,6 +42,32 @@ public sealed class FileStableStore : IStableStore
         }
         SHA256.HashData(content.AsSpan(0, at), content.AsSpan(at));
         DurableFile.Replace(_path, content);
+    }
+
+    /// <summary>The view is in a file of its own, 16 bytes written in place: the number and its complement.</summary>
+    public View LoadView()
+    {
+        Span<byte> content = stackalloc byte[16];
+        if (!File.Exists(_viewPath))
+        {
+            return default;
+        }
+        using FileStream file = File.OpenRead(_viewPath);
+        long view = file.ReadAtLeast(content, 16, throwOnEndOfStream: false) == 16 ? BinaryPrimitives.ReadInt64LittleEndian(content) : -1;
+        return view >= 0 && BinaryPrimitives.ReadInt64LittleEndian(content[8..]) == ~view ? new View(view)
+            : throw new ClusterFileException($"{_viewPath}: the remembered view is damaged; without it this replica could contradict "
+                + "itself: delete the directory of this replica, it then fetches its state from the others and rejoins");
+    }
+
+    /// <exception cref="IOException">The file cannot be written: the disk is full, for example.</exception>
+    public void SaveView(View view)
+    {
+        Span<byte> content = stackalloc byte[16];
+        BinaryPrimitives.WriteInt64LittleEndian(content, view.Value);
+        BinaryPrimitives.WriteInt64LittleEndian(content[8..], ~view.Value);
+        using FileStream file = new(_viewPath, FileMode.OpenOrCreate, FileAccess.Write, FileShare.Read, bufferSize: 0);
+        file.Write(content);
+        file.Flush(flushToDisk: true);
     }
 
     private void Parse(ReadOnlySpan<byte> content)

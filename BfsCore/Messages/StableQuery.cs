@@ -90,7 +90,9 @@ public readonly ref struct ReplyStable
         I64(buffer, 16, checkpoint.Value);
         I64(buffer, 24, prepared.Value);
         I64(buffer, 32, view.Value);
-        U64(buffer, 40, (ulong)replica.Value | (silent ? 1UL << 16 : 0));
+        U64(buffer, 40, 0);
+        U16(buffer, 40, replica.Value);
+        U16(buffer, 42, silent ? 1 : 0);
         return SizeBytes;
     }
 }

@@ -30,7 +30,7 @@ public sealed partial class Replica
     /// <summary>As primary, starts the protocol for queued requests while the window allows: p &lt; e + w (§5.1.4).</summary>
     private void IssueBatches()
     {
-        if (!IsPrimary || !_viewActive)
+        if (!IsPrimary || !_viewActive || _silent)
         {
             return;
         }

@@ -110,6 +110,7 @@ public sealed partial class Replica
             _log.Find(old)?.ReleaseBodies(_pool);
         }
         _observer?.OnCheckpoint(Id, seq, _pages.CheckpointDigest(seq), stable: true);
+        EndSilenceIfSafe();
         if (!_restoring)
         {
             CheckpointBecameStable?.Invoke(seq);

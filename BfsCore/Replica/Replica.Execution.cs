@@ -28,7 +28,7 @@ public sealed partial class Replica
                 continue;
             }
             LogEntry? next = _log.Find(_lastExecuted.Next);
-            if (next is null || next.View != _view || !(next.Committed || (next.Prepared && _config.TentativeExecution)))
+            if (next is null || next.View != _view || !(next.Committed || (next.Prepared && _config.TentativeExecution && !_silent)))
             {
                 return;
             }

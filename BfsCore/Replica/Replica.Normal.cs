@@ -225,8 +225,11 @@ public sealed partial class Replica
         entry.PrePrepared = true;
         _incompleteBatches--;
         SuspectWritersOf(entry);
-        entry.Prepares.Add(Id, entry.Digest);
-        LogPrePrepared(entry);
+        if (!_silent)
+        {
+            entry.Prepares.Add(Id, entry.Digest);
+            LogPrePrepared(entry);
+        }
         SendDeferredCommits();
         SendVote(MessageTag.Prepare, entry);
         Advance(entry);
@@ -241,7 +244,13 @@ public sealed partial class Replica
     private int OthersPrepared(LogEntry entry) =>
         entry.Prepares.Count(entry.Digest, except: (1UL << Id.Value) | (1UL << _view.Primary(_n).Value));
 
-    private void SendVote(MessageTag tag, LogEntry entry) => _network.MulticastToReplicas(BuildVote(tag, entry));
+    private void SendVote(MessageTag tag, LogEntry entry)
+    {
+        if (!_silent)
+        {
+            _network.MulticastToReplicas(BuildVote(tag, entry));
+        }
+    }
 
     private ReadOnlySpan<byte> BuildVote(MessageTag tag, LogEntry entry) => BuildVote(tag, entry.View, entry.Seq, entry.Digest);
 
@@ -319,11 +328,14 @@ public sealed partial class Replica
     {
         if (entry.PrePrepared && !entry.Prepared && entry.Prepares.Count(entry.Digest) >= PreparesNeeded(entry))
         {
-            LogMark(VoteRecordKind.Prepared, entry.Seq, entry.Digest);
             entry.Prepared = true;
-            _observer?.OnPrepared(Id, entry.View, entry.Seq, entry.Digest);
-            entry.Commits.Add(Id, entry.Digest);
-            DeferCommit(entry);
+            if (!_silent)
+            {
+                LogMark(VoteRecordKind.Prepared, entry.Seq, entry.Digest);
+                _observer?.OnPrepared(Id, entry.View, entry.Seq, entry.Digest);
+                entry.Commits.Add(Id, entry.Digest);
+                DeferCommit(entry);
+            }
         }
         if (entry.Prepared && !entry.Committed && entry.Commits.Count(entry.Digest) >= _config.Quorum)
         {

@@ -90,7 +90,10 @@ public sealed partial class Replica
             {
                 continue;
             }
-            _network.SendToReplica(to, BuildAck(leaving, new ReplicaId(j)));
+            if (!_silent)
+            {
+                _network.SendToReplica(to, BuildAck(leaving, new ReplicaId(j)));
+            }
             // The new primary passes on what it rests its decision on (§3.2.4).
             if (IsPrimary && _newView is not null)
             {

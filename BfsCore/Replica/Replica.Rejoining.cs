@@ -144,5 +144,10 @@ public sealed partial class Replica
                 }
             }
         }
+        if (!_viewActive && _leaving[Id.Value].View != _view)
+        {
+            AnnounceLeaving();
+            Reconsider();
+        }
     }
 }

@@ -39,7 +39,17 @@ public sealed partial class Replica
         RestoreEntries(restored);
         _lastIssued = Last(_lastIssued, Last(_lastExecuted, LowWaterMark));
         ExecuteReady();
+        if (_store.LoadView() is { } remembered && remembered > _view)
+        {
+            // The log has lost its end: this replica had left for a higher view.
+            (_view, _viewActive, _newView) = (remembered, false, null);
+            RejoinSilently();
+        }
         _restoring = false;
+        if (_silent)
+        {
+            LogMark(VoteRecordKind.Silent, _silentThrough, default);
+        }
         ProposeFromNewView();
         return bad > 0 ? $"{bad} of {records} records of the vote log make no sense" : null;
     }
@@ -74,6 +84,12 @@ public sealed partial class Replica
                 return true;
             case VoteRecordKind.Stable:
                 TakeStable(record.Seq, record.Digest, restored);
+                return true;
+            case VoteRecordKind.Silent:
+                (_silent, _silentThrough) = (true, record.Seq);
+                return true;
+            case VoteRecordKind.Spoken:
+                _silent = false;
                 return true;
             case VoteRecordKind.Left:
                 return TakeLeft(record, restored);

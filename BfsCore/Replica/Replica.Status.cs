@@ -209,6 +209,10 @@ public sealed partial class Replica
 
     private void SendBatchesAgain(in StatusActive status)
     {
+        if (_silent)
+        {
+            return;
+        }
         int sent = 0;
         for (int i = 0; i < _config.LogSize && sent < MaxBatchesPerAnswer; i++)
         {

@@ -86,6 +86,11 @@ public sealed partial class Replica
     /// </summary>
     private void RunViewTimer()
     {
+        if (_silent)
+        {
+            // It follows where f+1 others go.
+            return;
+        }
         if (_viewActive)
         {
             WaitFor(ref _batchWait, BatchUnderWay());
@@ -203,7 +208,7 @@ public sealed partial class Replica
         SendDeferredCommits();
         for (SeqNum seq = LowWaterMark.Next; seq <= HighWaterMark; seq = seq.Next)
         {
-            if (_log.Find(seq) is { PrePrepared: true } entry && entry.View == _view && _viewActive)
+            if (_log.Find(seq) is { PrePrepared: true } entry && entry.View == _view && _viewActive && !_silent)
             {
                 _sets.Add(entry);
                 _oldBatches.Keep(entry);
@@ -217,19 +222,30 @@ public sealed partial class Replica
         _wanted.Clear();
         _incompleteBatches = 0;
         _viewDeadlineMicros = long.MaxValue;
-        MakeOwnViewChange();
-        LogLeft();
         for (int j = 0; j < _n; j++)
         {
             _leaving[j].Acks.Clear();
         }
-        SendOwnViewChange();
+        AnnounceLeaving();
         for (int j = 0; j < _n; j++)
         {
             Acknowledge(_leaving[j], new ReplicaId(j));
         }
         ResetStatusTimer();
         Reconsider();
+    }
+
+    /// <summary>The view is remembered before anybody hears of it, over a power failure too.</summary>
+    private void AnnounceLeaving()
+    {
+        if (_silent)
+        {
+            return;
+        }
+        MakeOwnViewChange();
+        LogLeft();
+        _store.SaveView(_view);
+        SendOwnViewChange();
     }
 
     private void MakeOwnViewChange()
@@ -254,6 +270,10 @@ public sealed partial class Replica
 
     private void SendOwnViewChange()
     {
+        if (_leaving[Id.Value].View != _view)
+        {
+            return;
+        }
         byte[] message = _leaving[Id.Value].Message;
         _keys.Authenticate(message.AsSpan(0, ViewChange.HeaderBytes), message.AsSpan(message.Length - (_n * MessageHeader.TagBytes)));
         _network.MulticastToReplicas(message);
@@ -330,7 +350,7 @@ public sealed partial class Replica
 
     private void Acknowledge(Leaving leaving, ReplicaId subject)
     {
-        if (subject != Id && leaving.Authentic && leaving.View == _view)
+        if (subject != Id && leaving.Authentic && leaving.View == _view && !_silent)
         {
             _network.MulticastToReplicas(BuildAck(leaving, subject));
         }
@@ -379,7 +399,7 @@ public sealed partial class Replica
         {
             _viewDeadlineMicros = _now.MonotonicMicros + ViewTimeoutMicros;
         }
-        if (IsPrimary)
+        if (IsPrimary && !_silent)
         {
             TryDecide();
         }
@@ -649,6 +669,10 @@ public sealed partial class Replica
         LogEntry entry = _log.GetOrAdd(seq, _view);
         RestoreBatch(entry, digest);
         entry.PrePrepared = true;
+        if (_silent)
+        {
+            return;
+        }
         LogPrePrepared(entry);
         if (!IsPrimary)
         {

@@ -19,6 +19,7 @@ public sealed partial class Replica : IServerEngine
     private bool _serviceIsOpen;
     private readonly INetwork _network;
     private readonly IReplicaObserver? _observer;
+    private readonly IEntropy _entropy;
     private readonly ReplicaKeys _keys;
     private readonly ReplyTable _replies;
     private readonly RequestPool _pool;
@@ -49,6 +50,7 @@ public sealed partial class Replica : IServerEngine
         _network = network;
         _observer = observer;
         _votes = votes;
+        (_entropy, _store) = (entropy, store);
         _keys = new ReplicaKeys(config, id, network, exchange, entropy, store);
         long tableBytes = ReplyTable.SizeFor(config);
         _replies = new ReplyTable(pages.Window(0, tableBytes), config);
@@ -111,6 +113,7 @@ public sealed partial class Replica : IServerEngine
         _keys.RequestMissingKeys(now.MonotonicMicros);
         ResetStatusTimer();
         _scrubDeadlineMicros = now.MonotonicMicros;
+        StartRejoining();
         ProposeFromNewView();
     }
 
@@ -160,6 +163,12 @@ public sealed partial class Replica : IServerEngine
             case MessageTag.Committed:
                 OnCommitted(message, source);
                 break;
+            case MessageTag.QueryStable:
+                OnQueryStable(message, source);
+                break;
+            case MessageTag.ReplyStable:
+                OnReplyStable(message, source);
+                break;
             case MessageTag.Fetch:
                 OnFetch(message, source);
                 break;
@@ -192,6 +201,7 @@ public sealed partial class Replica : IServerEngine
         RunCommitTimer();
         RunViewTimer();
         RunStatusTimer();
+        RunRejoining();
         RunStateTransfer();
         RunScrubbing();
     }

@@ -2,7 +2,8 @@ namespace BfsCore.Replication;
 
 /// <summary>
 /// The estimation of §4.3.2: from what the others say of their checkpoints and of what prepared there, a number that no
-/// stable checkpoint this replica may once have had is above.
+/// stable checkpoint this replica may once have had is above. Unlike the thesis it leaves out this replica's own value, which is
+/// what may be lost; so a liar can keep it silent, but not make it speak too early.
 /// </summary>
 public sealed class StableEstimate(int n, int f, ReplicaId self)
 {

@@ -82,6 +82,8 @@ public sealed class ViewChangeSets(int f)
         (_prepared.TryGetValue(seq.Value, out ViewChangeEntry p) && p.Digest == digest)
         || (_prePrepared.TryGetValue(seq.Value, out List<ViewChangeEntry>? known) && known.Exists(q => q.Digest == digest));
 
+    public bool HasPrepared(SeqNum seq) => _prepared.ContainsKey(seq.Value);
+
     public IReadOnlyList<ViewChangeEntry> Prepared => [.. _prepared.Values];
 
     public IReadOnlyList<ViewChangeEntry> PrePrepared => [.. _prePrepared.Values.SelectMany(q => q)];

@@ -28,6 +28,12 @@ internal enum VoteRecordKind : byte
 
     /// <summary>A batch that P or Q names; the batch follows.</summary>
     OldBatch = 8,
+
+    /// <summary>Votes up to this number may be forgotten (zero: not known yet how far); nothing is voted for until it is stable.</summary>
+    Silent = 9,
+
+    /// <summary>The end of that.</summary>
+    Spoken = 10,
 }
 
 /// <summary>
@@ -52,7 +58,7 @@ internal readonly ref struct VoteRecord
     public static bool TryParse(ReadOnlySpan<byte> record, out VoteRecord parsed)
     {
         parsed = new VoteRecord(record);
-        return record.Length >= HeaderBytes && parsed.Kind is >= VoteRecordKind.Base and <= VoteRecordKind.OldBatch
+        return record.Length >= HeaderBytes && parsed.Kind is >= VoteRecordKind.Base and <= VoteRecordKind.Spoken
             && parsed.Seq.Value is >= 0 and <= Limits.MaxNumber && parsed.View.Value is >= 0 and <= Limits.MaxNumber;
     }
 

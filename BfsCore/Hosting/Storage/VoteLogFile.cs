@@ -8,7 +8,7 @@ namespace BfsCore.Hosting.Storage;
 /// The vote log in two files that take turns, one generation in each, written through shared mappings: what was appended is
 /// the system's, and outlives the process without a system call per record. <see cref="Sync"/> brings it to the disk.
 ///
-/// A file has a page of header, "BFSVOTES" and the generation u64, and records, each at a multiple of 8 bytes: length u32,
+/// A file has a page of header ("BFSVOTES", generation u64, the system's boot id (16), clean u64) and records, each at a multiple of 8 bytes: length u32,
 /// CRC-32C u32, content. A checksum begins with the one before it, the first with the generation, so that nothing older that
 /// lies behind the last record can look like the next one; a record whose checksum is wrong is the end. Linux only.
 /// </summary>
@@ -22,6 +22,8 @@ public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
     /// <summary>What a file keeps on disk when it is used again.</summary>
     private const long KeptBytes = 32L << 20;
 
+    private const int BootIdAt = 16;
+    private const int CleanAt = 32;
     private const ulong Magic = 0x5345544F56534642;
 
     private sealed class Part(SafeFileHandle file, byte* memory, long length)
@@ -41,6 +43,7 @@ public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
 
     private readonly string _directory;
     private readonly Part[] _parts = new Part[2];
+    private readonly byte[] _bootId = ReadBootId();
     private int _current;
     private int _before;
     private int _reserved;
@@ -51,6 +54,9 @@ public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
 
     /// <summary>No generation was found: the log is new, or it was lost.</summary>
     public bool IsEmpty { get; private set; }
+
+    /// <summary>The system was started anew after the log was last written, and that was no clean stop: its end may be lost.</summary>
+    public bool MayHaveLostItsEnd { get; private set; }
 
     /// <summary>Opens the files in a directory, or makes them.</summary>
     /// <exception cref="StateFileException">They cannot be opened, made or mapped.</exception>
@@ -110,6 +116,8 @@ public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
             current.End = Next(current.End, record.Length);
             current.Chain = crc;
         }
+        MayHaveLostItsEnd = !IsEmpty && *(ulong*)(current.Memory + CleanAt) != 1
+            && !new ReadOnlySpan<byte>(current.Memory + BootIdAt, 16).SequenceEqual(_bootId);
         _before = _current;
         if (IsEmpty)
         {
@@ -167,10 +175,18 @@ public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
 
     public void Abandon() => _current = _before;
 
+    /// <summary>The log was taken up: from here on it is written under the present start of the system.</summary>
+    public void Adopt() => WriteHeader(_parts[_current]);
+
     /// <summary>Brings everything to the disk; needed only before the machine may lose power.</summary>
+    /// <param name="clean">Nothing will be appended after this.</param>
     /// <exception cref="StateFileException">The disk refuses.</exception>
-    public void Sync()
+    public void Sync(bool clean = false)
     {
+        if (clean)
+        {
+            *(ulong*)(_parts[_current].Memory + CleanAt) = 1;
+        }
         const int MsSync = 4;
         Part part = _parts[_current];
         if (LibC.SyncMapping(part.Memory, (nuint)Math.Min(part.Length, part.End + RecordHeaderBytes), MsSync) != 0)
@@ -205,8 +221,10 @@ public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
 
     private static long Next(long at, int bytes) => at + RecordHeaderBytes + ((bytes + 7L) & ~7L);
 
-    private static void WriteHeader(Part part)
+    private void WriteHeader(Part part)
     {
+        *(ulong*)(part.Memory + CleanAt) = 0;
+        _bootId.CopyTo(new Span<byte>(part.Memory + BootIdAt, 16));
         *(ulong*)(part.Memory + 8) = part.Generation;
         Volatile.Write(ref *(ulong*)part.Memory, Magic);
     }
@@ -228,6 +246,20 @@ public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
         var content = new ReadOnlySpan<byte>(part.Memory + at + RecordHeaderBytes, (int)length);
         crc = Checksum(chain, content);
         return crc == (uint)(header >> 32) ? content : default;
+    }
+
+    /// <summary>Changes with every start of the system; what was written before that may have been lost with the power.</summary>
+    private static byte[] ReadBootId()
+    {
+        try
+        {
+            return Guid.Parse(File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim()).ToByteArray();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or FormatException)
+        {
+            // Without it every start may be one after a power failure.
+            return Guid.NewGuid().ToByteArray();
+        }
     }
 
     private static uint First(ulong generation) => BitOperations.Crc32C(uint.MaxValue, generation);

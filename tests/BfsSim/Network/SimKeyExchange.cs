@@ -86,6 +86,12 @@ public sealed class SimKeyExchange(int replicas, ulong clusterSecret) : IKeyExch
 /// <summary>A stable store in memory that outlives restarts of its node.</summary>
 public sealed class SimStableStore : IStableStore
 {
+    private View _view;
+
+    public View LoadView() => _view;
+
+    public void SaveView(View view) => _view = view;
+
     private readonly Dictionary<int, ulong> _counters = [];
 
     public ulong LoadCounter(int principal) => _counters.GetValueOrDefault(principal);

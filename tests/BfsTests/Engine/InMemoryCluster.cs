@@ -18,7 +18,6 @@ internal sealed class InMemoryCluster : IDisposable
     private readonly Queue<(int To, int From, byte[] Bytes)> _wire = new();
     private readonly List<KeySigner> _signers = [];
     private readonly List<IKeyExchange> _exchanges = [];
-    private readonly List<IStableStore> _stores = [];
     private readonly Func<int, IService> _service;
     private readonly long _start = 1_700_000_000_000_000_000;
 
@@ -42,7 +41,7 @@ internal sealed class InMemoryCluster : IDisposable
         {
             Logs.Add(new MemoryVoteLog());
             _exchanges.Add(Exchange(keys[i]));
-            _stores.Add(new MemoryStore());
+            Stores.Add(new MemoryStore());
             Pages.Add(new PagedState(Replica.StateBytes(Config)));
             Replicas.Add(NewReplica(i));
         }
@@ -57,14 +56,18 @@ internal sealed class InMemoryCluster : IDisposable
     }
 
     private Replica NewReplica(int i) => new(new ReplicaId(i), Config, Pages[i], _service(i), new Port(this, i),
-        new TestEntropy((ulong)i), _exchanges[i], _stores[i], Logs[i], Observer);
+        new TestEntropy((ulong)i), _exchanges[i], Stores[i], Logs[i], Observer);
 
     /// <summary>Ends a replica without warning and starts it with nothing but its log and, if it was saved, its image.</summary>
-    public void Restart(int i, PagedState? image = null)
+    public void Restart(int i, PagedState? image = null, bool silently = false)
     {
         Pages[i].Dispose();
         Pages[i] = image ?? new PagedState(Replica.StateBytes(Config));
         Replicas[i] = NewReplica(i);
+        if (silently)
+        {
+            Replicas[i].RejoinSilently();
+        }
         Assert.Null(Replicas[i].RestoreLog());
         Replicas[i].Start(Now);
     }
@@ -74,6 +77,7 @@ internal sealed class InMemoryCluster : IDisposable
 
     public ClusterConfig Config { get; }
     public List<MemoryVoteLog> Logs { get; } = [];
+    public List<IStableStore> Stores { get; } = [];
     public List<Replica> Replicas { get; } = [];
     public List<PagedState> Pages { get; } = [];
     public List<BftClient> Clients { get; } = [];
@@ -251,6 +255,12 @@ internal sealed class MemoryStore : IStableStore
     public ulong LoadCounter(int principal) => _counters.GetValueOrDefault(principal);
 
     public void SaveCounter(int principal, ulong counter) => _counters[principal] = counter;
+
+    private View _view;
+
+    public View LoadView() => _view;
+
+    public void SaveView(View view) => _view = view;
 }
 
 /// <summary>
