@@ -133,7 +133,7 @@ public sealed class SilentTests
         foreach ((int lie, int liesPrepared) in new[] { (0, 0), (8, 90), (1000, 1000), (24, 24) })
         {
             var estimate = new StableEstimate(4, 1, new ReplicaId(0));
-            estimate.Add(new ReplicaId(1), new SeqNum(16), new SeqNum(20), default, silent: false);
+            estimate.Add(new ReplicaId(1), new SeqNum(16), new SeqNum(25), default, silent: false);
             Assert.False(estimate.TryFind(out _));
             estimate.Add(new ReplicaId(2), new SeqNum(24), new SeqNum(25), default, silent: false);
             Assert.False(estimate.TryFind(out _));
