@@ -1,6 +1,7 @@
 using System.CommandLine;
 using BfsSim;
 using BfsSim.Fuzz;
+using BfsSim.Mutants;
 
 Argument<long> seed = new("N") { Description = "the seed" };
 Option<bool> trace = new("--trace") { Description = "print every message that is delivered" };
@@ -10,8 +11,12 @@ one.SetAction(result => SeedRunner.RunOne(result.GetValue(seed), result.GetValue
 Argument<long> from = new("FROM") { Description = "the first seed" };
 Argument<int> count = new("COUNT") { Description = "how many" };
 Option<int> jobs = new("--jobs") { Description = "how many at a time", DefaultValueFactory = _ => Environment.ProcessorCount };
-Command many = new("seeds", "Runs many seeds in parallel and lists those that failed.") { from, count, jobs };
-many.SetAction(result => SeedRunner.RunMany(result.GetValue(from), result.GetValue(count), result.GetValue(jobs), Console.Out));
+Option<bool> untilFailure = new("--until-failure") { Description = "stop at the first seed that fails, and tell only of it" };
+Command many = new("seeds", "Runs many seeds in parallel and lists those that failed.") { from, count, jobs, untilFailure };
+many.SetAction(result => result.GetValue(untilFailure)
+    ? SeedHunt.Run(result.GetValue(from), result.GetValue(count), result.GetValue(jobs), Console.Out)
+    : SeedRunner.RunMany(result.GetValue(from), result.GetValue(count), result.GetValue(jobs), Console.Out));
 
-return new RootCommand("Simulates whole clusters in virtual time, each from one integer seed.") { one, many, FuzzCommand.Create() }
+return new RootCommand("Simulates whole clusters in virtual time, each from one integer seed.")
+    { one, many, FuzzCommand.Create(), MutantsCommand.Create() }
     .Parse(args).Invoke();

@@ -67,7 +67,7 @@ internal static class SeedRunner
         return failures.Count == 0 ? 0 : 1;
     }
 
-    private static (SimResult? Result, string? Failure) Try(long seed)
+    public static (SimResult? Result, string? Failure) Try(long seed)
     {
         try
         {

@@ -1,0 +1,38 @@
+namespace BfsSim.Mutants;
+
+/// <summary>Execution, replies, read-only operations.</summary>
+public static partial class MutantList
+{
+    private const string ExecutionFile = "BfsCore/Replica/Replica.Execution.cs";
+    private const string RequestsFile = "BfsCore/Replica/Replica.Requests.cs";
+    private const string ClientFile = "BfsCore/Client/BftClient.cs";
+
+    private static readonly Mutant[] _execution =
+    [
+        new("exactly-once", "a request that was executed is not executed again", "§2.3.3", ExecutionFile,
+            "if (_replies.Compare(client, request.Slot, request.Session, request.Timestamp) <= 0)", "if (request.Timestamp == 0)"),
+        new("rollback", "a tentative execution is undone when the new view chose otherwise", "§5.1.2, pitfall 26", ViewChangeFile,
+            "        _pages.RollbackTo(target);\n        _service.StateReplaced();\n        _lastExecuted = _lastCommitted = target;",
+            "        target = _lastCommitted;\n        _lastExecuted = target;"),
+        new("rollback-service", "a rollback tells the service, which drops what it derived from the state", "§5.1.2, pitfall 26", ViewChangeFile,
+            "        _pages.RollbackTo(target);\n        _service.StateReplaced();", "        _pages.RollbackTo(target);"),
+        new("rollback-needed", "a tentative execution stays only if the new view chose it", "§5.1.2", ViewChangeFile,
+            "newView.BatchAt((int)index) != executed)", "newView.BatchAt((int)index) == default && executed == default)"),
+        new("tentative-one", "a batch is executed tentatively only when all before it have committed", "§5.1.2", ExecutionFile,
+            "if (_log.Find(_lastExecuted) is not { Committed: true } executed)", "if (_log.Find(_lastExecuted) is not { Prepared: true } executed)"),
+        new("checkpoint-tentative", "a checkpoint is announced only when its batch has committed", "§5.1.2, pitfall 27", ExecutionFile,
+            "            TakeCheckpoint(entry.Seq);\n", "            TakeCheckpoint(entry.Seq);\n            AnnounceCheckpoint(entry.Seq);\n"),
+        new("read-waits", "a read-only request waits until what was executed has committed", "§5.1.3", RequestsFile,
+            "if (_lastExecuted == _lastCommitted)", "if (_lastExecuted >= _lastCommitted)"),
+        new("read-only-guard", "what is asked as read-only must be read-only by the service's word", "§5.1.3", RequestsFile,
+            "|| !_service.IsReadOnly(request.Operation))", "|| request.Operation.Length == 0)"),
+        new("read-quorum", "a read-only result has 2f+1 equal replies (f+1)", "§5.1.3, pitfall 14", ClientFile,
+            "bool enough = slot.Count(digest) >= _config.Quorum", "bool enough = slot.Count(digest) >= (slot.ReadOnly ? _config.WeakQuorum : _config.Quorum)"),
+        new("reply-quorum", "a tentative result has 2f+1 equal replies (f+1)", "§5.1.2", ClientFile,
+            "bool enough = slot.Count(digest) >= _config.Quorum", "bool enough = slot.Count(digest) >= (slot.ReadOnly ? _config.Quorum : _config.WeakQuorum)"),
+        new("reply-one", "a final result has f+1 equal replies while reads are ordered (one)", "§2.3.2", ClientFile,
+            "slot.CountFinal(digest) >= _config.WeakQuorum)", "slot.CountFinal(digest) >= 1)"),
+        new("reply-mixed", "while the read-only path is on, every result has 2f+1 replies", "§5.1.3, pitfall 14", ClientFile,
+            "|| (!_config.ReadOnlyOptimization && slot.CountFinal(", "|| (slot.CountFinal("),
+    ];
+}

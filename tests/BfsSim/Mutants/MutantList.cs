@@ -1,0 +1,8 @@
+namespace BfsSim.Mutants;
+
+/// <summary>All mutants. Each takes one protection from the protocol; the sources themselves know nothing of it.</summary>
+public static partial class MutantList
+{
+    public static IReadOnlyList<Mutant> All =>
+        [.. _agreement, .. _viewChanges, .. _authentication, .. _execution, .. _state, .. _restarts, .. _liveness];
+}
