@@ -12,9 +12,6 @@ public sealed record Mutant(string Name, string Protection, string Source, strin
     /// <summary>The violation must be found within so many seeds.</summary>
     public int Seeds { get; init; } = 1000;
 
-    /// <summary>The seeds are run with these options preferred; null for the common mix.</summary>
-    public string? Profile { get; init; }
-
     /// <summary>The file without the protection.</summary>
     /// <exception cref="InvalidDataException">The fragment is not there exactly once: the list has to follow the sources.</exception>
     public string Apply(string text)

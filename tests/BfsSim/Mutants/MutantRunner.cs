@@ -40,32 +40,39 @@ internal static class MutantRunner
     {
         workspace.Build(mutant);
         var clock = Stopwatch.StartNew();
-        string[] profile = mutant.Profile is { } name ? ["--profile", name] : [];
-        (int code, string report) = workspace.Simulate(["seeds", Text(FirstSeed), Text(seeds), "--jobs", Text(jobs), "--until-failure", .. profile]);
+        (long Seed, string Failure)? found = Hunt(workspace, FirstSeed, seeds, jobs);
+        while (found is { } candidate && SeedRunner.Try(candidate.Seed).Failure is { } failure)
+        {
+            output.WriteLine($"seed {candidate.Seed} fails with all protections in place: {failure}");
+            long next = candidate.Seed + 1;
+            found = next < FirstSeed + seeds ? Hunt(workspace, next, (int)(FirstSeed + seeds - next), jobs) : null;
+        }
         workspace.Restore(mutant);
-        int at = report.IndexOf(SeedHunt.Found, StringComparison.Ordinal);
-        string line = at < 0 ? "" : report[(at + SeedHunt.Found.Length)..].Split('\n')[0];
-        bool found = code == 1 && at >= 0;
-        if (!found && code != 0)
-        {
-            throw new InvalidOperationException($"{mutant.Name}: the simulator ended with {code}: {report}");
-        }
-        string seed = found ? line[..line.IndexOf(':', StringComparison.Ordinal)] : "SURVIVED";
-        if (found && SeedRunner.Try(long.Parse(seed, CultureInfo.InvariantCulture)).Failure is { } failure)
-        {
-            throw new InvalidOperationException($"seed {seed} fails with all protections in place: {failure}");
-        }
-        string how = found ? Shorten(line[(seed.Length + 2)..]) : "";
-        output.WriteLine($"| {mutant.Protection} | {mutant.Source} | {mutant.Name} | {seed} | {how} | {seeds} | {clock.Elapsed.TotalSeconds:F0} |");
-        return found;
+        string where = found is { } violation ? $"{violation.Seed} | {Shorten(violation.Failure)}" : "SURVIVED |";
+        output.WriteLine($"| {mutant.Protection} | {mutant.Source} | {mutant.Name} | {where} | {seeds} | {clock.Elapsed.TotalSeconds:F0} |");
+        return found is not null;
     }
 
-    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
+    /// <summary>The first seed that fails in the simulator that was built last.</summary>
+    private static (long Seed, string Failure)? Hunt(MutantWorkspace workspace, long first, int seeds, int jobs)
+    {
+        (int code, string report) = workspace.Simulate("seeds", Text(first), Text(seeds), "--jobs", Text(jobs), "--until-failure");
+        int at = report.IndexOf(SeedHunt.Found, StringComparison.Ordinal);
+        if (at < 0)
+        {
+            return code == 0 ? null : throw new InvalidOperationException($"the simulator ended with {code}: {report}");
+        }
+        string line = report[(at + SeedHunt.Found.Length)..].Split('\n')[0];
+        int colon = line.IndexOf(':', StringComparison.Ordinal);
+        return (long.Parse(line[..colon], CultureInfo.InvariantCulture), line[(colon + 1)..].Trim());
+    }
 
-    /// <summary>The first line, fit for a cell of a table.</summary>
+    private static string Text(long number) => number.ToString(CultureInfo.InvariantCulture);
+
+    /// <summary>Fit for a cell of a table.</summary>
     private static string Shorten(string failure)
     {
-        string text = failure.Trim().Replace('|', '/');
+        string text = failure.Replace('|', '/');
         return text.Length <= LongestFailure ? text : text[..LongestFailure] + "...";
     }
 }
