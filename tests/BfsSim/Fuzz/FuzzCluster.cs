@@ -25,8 +25,7 @@ internal sealed class FuzzCluster : IDisposable
     private readonly Corpus _corpus;
     private readonly List<(int To, int From, byte[] Bytes)> _wire = [];
     private readonly PagedState[] _pages = new PagedState[N];
-    private readonly MemoryVoteLog[] _logs = new MemoryVoteLog[N];
-    private readonly SimStableStore[] _stores = new SimStableStore[N];
+    private readonly SimDisk[] _disks = new SimDisk[N];
     private readonly SimKeyExchange _exchange;
     private readonly FuzzObserver _observer;
     private readonly KeyValueWorkload _workload;
@@ -65,8 +64,8 @@ internal sealed class FuzzCluster : IDisposable
         Attacker = new Attacker(Config, new ReplicaId(Faulty), new ClientId(Limits.FirstClientId + 1), _exchange, random.Fork());
         for (int i = 0; i < N; i++)
         {
-            (_logs[i], _stores[i], _pages[i]) = (new MemoryVoteLog(), new SimStableStore(), new PagedState(Replica.StateBytes(Config)));
-            Replicas[i] = NewReplica(i);
+            _disks[i] = new SimDisk();
+            Begin(i);
         }
         for (int i = 0; i < Clients; i++)
         {
@@ -92,14 +91,28 @@ internal sealed class FuzzCluster : IDisposable
     /// <summary>The most bytes of requests that any replica held.</summary>
     public long MostRequestBytes { get; private set; }
 
-    private Replica NewReplica(int i) => new(new ReplicaId(i), Config, _pages[i], new KeyValueService(), new Port(this, i),
-        _random.Fork(), _exchange, _stores[i], _logs[i], _observer);
+    private void Begin(int i)
+    {
+        _pages[i] = _disks[i].Load(Replica.StateBytes(Config));
+        Replicas[i] = new Replica(new ReplicaId(i), Config, _pages[i], new KeyValueService(), new Port(this, i), _random.Fork(),
+            _exchange, _disks[i].Counters, _disks[i].Votes, _observer)
+        {
+            CheckpointBecameStable = stable =>
+            {
+                if (Replicas[i].ImageNeeded || _random.PerMille(300))
+                {
+                    _disks[i].Save(_pages[i], stable);
+                    Replicas[i].RestartLog();
+                }
+            },
+        };
+    }
 
     /// <summary>The records that a replica has written.</summary>
     public List<byte[]> LogOf(int replica)
     {
         var records = new List<byte[]>();
-        _logs[replica].Read(record => records.Add(record.ToArray()));
+        _disks[replica].Votes.Read(record => records.Add(record.ToArray()));
         return records;
     }
 
@@ -207,24 +220,26 @@ internal sealed class FuzzCluster : IDisposable
         }
         if (_random.PerMille(1))
         {
-            int i = _random.Below(N);
-            long newest = Replicas.Max(r => r.StableCheckpoint.Value);
-            // A state that several have lost is lost: only one replica at a time is without.
-            if (Enumerable.Range(0, N).All(j => j == i || j == Faulty || Replicas[j].StableCheckpoint.Value == newest))
-            {
-                Restart(i);
-            }
+            Restart(_random.Below(N));
         }
     }
 
-    /// <summary>Kills a replica and starts it with its log and an empty state.</summary>
+    /// <summary>Kills a replica and starts it with what its disk has; that of the faulty one may be empty.</summary>
     private void Restart(int i)
     {
         _pages[i].Dispose();
-        _pages[i] = new PagedState(Replica.StateBytes(Config));
-        Replicas[i] = NewReplica(i);
+        if (i == Faulty && _random.PerMille(500))
+        {
+            // Of a correct one it would be a second fault: what it voted for, and announced, would be gone.
+            _disks[i].LoseAll();
+        }
+        Begin(i);
         string? problem = Replicas[i].RestoreLog();
         SimulationException.Require(problem is null, $"replica {i} cannot read its own log: {problem}");
+        if (_disks[i].SavedCheckpoint == Replicas[i].StableCheckpoint)
+        {
+            Replicas[i].RestartLog();
+        }
         Replicas[i].Start(Now);
     }
 
@@ -272,8 +287,12 @@ internal sealed class FuzzCluster : IDisposable
             Calm(1_000_000);
         }
         SimulationException.Require(_results[0].Count > before, "no operation completes any more: "
-            + string.Join("; ", Replicas.Select(r => $"{r.Id}{(r.Id.Value == Faulty ? " (faulty)" : "")} {r.View} active {r.ViewActive} executed {r.LastExecuted} committed {r.LastCommitted} stable {r.StableCheckpoint}")));
+            + string.Join("; ", Replicas.Select(Describe)));
     }
+
+    private string Describe(Replica r) => $"{r.Id}{(r.Id.Value == Faulty ? " (faulty)" : "")} {r.View}{(r.ViewActive ? "" : " left for")} "
+        + $"executed {r.LastExecuted} committed {r.LastCommitted} stable {r.StableCheckpoint} {(r.Diverged ? "diverged" : "")} fetches {r.TransferTarget}, "
+        + $"{r.TransferPages} pages; refused {string.Join(' ', Enum.GetValues<DropReason>().Where(d => r.Counters.Dropped(d) > 0).Select(d => $"{d} {r.Counters.Dropped(d)}"))}";
 
     private void Send(int to, int from, ReadOnlySpan<byte> message)
     {
