@@ -139,9 +139,9 @@ public sealed partial class Replica
         entry.DropPrePrepare(_pool);
         if (digest.IsZero)
         {
-            // Whether it was proposed anew is not known: the stricter certificate is right in any case.
+            // Either the new view decided on it, or a primary had nothing left when it proposed anew.
             entry.SetPrePrepare(0, default, 0);
-            entry.Anew = true;
+            entry.Anew = entry.Seq > _newViewLast;
         }
         else
         {

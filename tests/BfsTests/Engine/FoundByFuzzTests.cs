@@ -158,6 +158,24 @@ public sealed class FoundByFuzzTests
     }
 
     /// <summary>
+    /// A null batch of a new view is no second proposal (§3.2.2): 2f prepares are enough, or f silent replicas would end every
+    /// view that has one. A liar's P at a high number fills those below it with null.
+    /// </summary>
+    [Fact]
+    public void Null_batches_of_a_new_view_prepare_without_the_faulty_replica()
+    {
+        using FuzzCluster cluster = NewCluster(c => c.LogSize >= 8);
+        ViewChangeEntry p = new(new SeqNum(5), default, new View(0));
+        byte[] message = new byte[ViewChange.SizeFor(2, N)];
+        ViewChange.Write(message, N, new View(1), new SeqNum(0), Faulty, [], [p], [p]);
+        Attack(cluster, message);
+        cluster.BftClients[0].TryInvoke("pXX"u8, false, 0);
+        cluster.Calm(10_000_000, cutOff: Faulty.Value);
+        Assert.All(cluster.Replicas.Skip(1), r => Assert.Equal((1, true), (r.View.Value, r.ViewActive)));
+        Assert.All(cluster.Replicas.Skip(1), r => Assert.True(r.LastCommitted.Value > 5, $"{r.Id} {r.LastCommitted}"));
+    }
+
+    /// <summary>
     /// A replica that learned a batch from others (pitfall 13) may have another one in its log, from a primary that told it
     /// something else: it must not vouch for that one, nor take it for committed after a restart.
     /// </summary>
