@@ -26,8 +26,9 @@ public enum ViewChangeReason
 /// <summary>View changes with MACs (§2.3.5, §3.2.4): leaving a view, deciding on the next, entering it.</summary>
 public sealed partial class Replica
 {
-    /// <summary>The timeout doubles with each view that brings nothing, up to this many times (pitfall 20).</summary>
-    private const int MaxTimeoutDoublings = 3;
+    /// <summary>The timeout doubles with each view that brings nothing, up to this many times the configured one (pitfall 20).</summary>
+    private const int MaxTimeouts = 8;
+    private const int MaxTimeoutDoublings = 5;
 
     /// <summary>Response times that a request may take before its primary is suspected.</summary>
     private const int TimeoutResponses = 64;
@@ -73,7 +74,8 @@ public sealed partial class Replica
         get
         {
             long longest = _config.ViewChangeTimeoutMillis * 1000L;
-            return Math.Clamp(_responseMicros * TimeoutResponses, longest / 4, longest) << _timeoutDoublings;
+            long first = Math.Clamp(_responseMicros * TimeoutResponses, longest / 4, longest);
+            return Math.Min(first << _timeoutDoublings, MaxTimeouts * longest);
         }
     }
 
