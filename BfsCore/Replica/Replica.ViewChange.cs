@@ -499,8 +499,7 @@ public sealed partial class Replica
         {
             (ReplicaId replica, Digest identity) = newView.ViewChangeAt(i);
             VoteSet acks = _leaving[replica.Value].Acks;
-            bool earlier = replica == Id && _leaving[Id.Value].Identity != identity;
-            Leaving leaving = earlier ? _ownEarlier : _leaving[replica.Value];
+            Leaving leaving = Named(replica, identity);
             bool vouched = leaving.Authentic || acks.Count(identity, except: (1UL << replica.Value) | (1UL << Id.Value)) >= _config.F;
             if (leaving.Facts is null || leaving.View != _view || leaving.Identity != identity || !vouched)
             {
@@ -517,6 +516,10 @@ public sealed partial class Replica
             LeaveFor(_view.Next, ViewChangeReason.BadNewView);
         }
     }
+
+    /// <summary>The view-change that a new view names; of this replica perhaps one of an earlier life.</summary>
+    private Leaving Named(ReplicaId replica, in Digest identity) =>
+        replica == Id && _leaving[Id.Value].Identity != identity ? _ownEarlier : _leaving[replica.Value];
 
     private bool IsSupported(in NewView newView, List<ViewChangeFacts> s)
     {
@@ -630,8 +633,8 @@ public sealed partial class Replica
         }
         for (int i = 0; i < newView.ViewChangeCount; i++)
         {
-            (ReplicaId replica, _) = newView.ViewChangeAt(i);
-            foreach (ViewChangeEntry c in _leaving[replica.Value].Facts!.Checkpoints)
+            (ReplicaId replica, Digest identity) = newView.ViewChangeAt(i);
+            foreach (ViewChangeEntry c in Named(replica, identity).Facts!.Checkpoints)
             {
                 _checkpoints.Add(c.Seq, replica, c.Digest, _stable);
             }
