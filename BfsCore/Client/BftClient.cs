@@ -164,15 +164,22 @@ public sealed class BftClient
             slot.Signed = true;
         }
         Span<byte> message = slot.Message;
-        int start = Request.HeaderBytes + slot.OperationBytes;
-        for (int i = 0; i < _n; i++)
-        {
-            _toReplica[i]!.Sign(message[..Request.HeaderBytes], message.Slice(start + (i * MessageHeader.TagBytes), MessageHeader.TagBytes));
-        }
+        Seal(message[..(Request.SizeFor(slot.OperationBytes, _n))]);
         if (slot.Signed)
         {
             _exchange.SignRequest(Id, message[..Request.HeaderBytes], message[^Request.SignatureBytes..]);
             Signatures++;
+        }
+    }
+
+    /// <summary>Writes the MACs of a request; also for the simulator's faulty clients, which lie under their own keys.</summary>
+    /// <param name="request">Without the signature, if it has one.</param>
+    internal void Seal(Span<byte> request)
+    {
+        int start = request.Length - (_n * MessageHeader.TagBytes);
+        for (int i = 0; i < _n; i++)
+        {
+            _toReplica[i]!.Sign(request[..Request.HeaderBytes], request.Slice(start + (i * MessageHeader.TagBytes), MessageHeader.TagBytes));
         }
     }
 

@@ -87,6 +87,9 @@ public sealed partial class Replica : IServerEngine
     /// <summary>Bytes of replicated memory a cluster of this configuration needs: the library's pages and the service's.</summary>
     public static long StateBytes(ClusterConfig config) => ReplyTable.SizeFor(config) + config.ServiceStateBytes;
 
+    /// <summary>For the simulator's faulty replicas, which lie under their own keys.</summary>
+    internal ReplicaKeys Keys => _keys;
+
     public ReplicaId Id { get; }
     public View View => _view;
     public SeqNum StableCheckpoint => _stable;

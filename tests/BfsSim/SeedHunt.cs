@@ -22,7 +22,7 @@ internal static class SeedHunt
                 {
                     return;
                 }
-                if (SeedRunner.Try(seed).Failure is { } message)
+                if (RunTotals.Try(seed).Failure is { } message)
                 {
                     lock (lockObject)
                     {

@@ -1,14 +1,12 @@
 using System.Diagnostics;
-using BfsCore;
 
 namespace BfsSim;
 
-/// <summary>Runs seeds for the command line.</summary>
+/// <summary>Runs seeds for the command line. Exit code 0: nothing was violated.</summary>
 internal static class SeedRunner
 {
     private const int ProgressSeconds = 5;
 
-    /// <returns>The exit code: 0 when nothing was violated.</returns>
     public static int RunOne(long seed, bool trace, TextWriter output)
     {
         using var simulation = new Simulation(seed);
@@ -19,64 +17,73 @@ internal static class SeedRunner
         }
         try
         {
-            output.WriteLine(simulation.Run());
+            SimResult result = simulation.Run();
+            foreach ((string name, long count) in result.Tally.Counts)
+            {
+                output.WriteLine($"{count,10} {name}");
+            }
+            output.WriteLine(result);
             return 0;
         }
-        catch (Exception e) when (e is SimulationException or BfsAssertException)
+        catch (Exception e) when (e is not OutOfMemoryException)
         {
             output.WriteLine($"seed {seed} FAILED: {e}");
             return 1;
         }
     }
 
-    /// <returns>The exit code: 0 when nothing was violated.</returns>
-    public static int RunMany(long first, int count, int jobs, TextWriter output)
+    public static int RunMany(long first, int count, int jobs)
     {
-        var lockObject = new Lock();
-        var clock = Stopwatch.StartNew();
-        var failures = new SortedDictionary<long, string>();
-        long operations = 0, messages = 0, transfers = 0;
-        int done = 0, nextProgress = ProgressSeconds;
-        Parallel.For(0, count, new ParallelOptions { MaxDegreeOfParallelism = jobs }, i =>
-        {
-            (SimResult? result, string? failure) = Try(first + i);
-            lock (lockObject)
-            {
-                done++;
-                operations += result?.Operations ?? 0;
-                messages += result?.Messages ?? 0;
-                transfers += result?.StateTransfers ?? 0;
-                if (failure is not null)
-                {
-                    failures[first + i] = failure;
-                    output.WriteLine($"seed {first + i} FAILED: {failure}");
-                }
-                if (clock.Elapsed.TotalSeconds >= nextProgress)
-                {
-                    nextProgress = (int)clock.Elapsed.TotalSeconds + ProgressSeconds;
-                    output.WriteLine($"{done} of {count} seeds, {failures.Count} failed");
-                }
-            }
-        });
-        output.WriteLine($"{count} seeds in {clock.Elapsed.TotalSeconds:F1} s: {operations} operations, {messages} messages, "
-            + $"{transfers} state transfers; {failures.Count} failed");
-        foreach ((long seed, string failure) in failures)
-        {
-            output.WriteLine($"  dotnet run --project tests/BfsSim -c Release -- seed {seed}    {failure}");
-        }
-        return failures.Count == 0 ? 0 : 1;
+        var totals = new RunTotals();
+        RunAll(totals, Enumerable.Range(0, count).Select(i => first + i), jobs, () => $"{totals.Seeds:N0} of {count:N0} seeds");
+        totals.WriteTable(Console.Out);
+        return totals.Failures.Count == 0 ? 0 : 1;
     }
 
-    public static (SimResult? Result, string? Failure) Try(long seed)
+    /// <param name="jsonPath">Where the summary goes, also while it runs.</param>
+    public static int Soak(double minutes, long first, int jobs, string jsonPath)
     {
-        try
+        var totals = new RunTotals();
+        var clock = Stopwatch.StartNew();
+        Console.WriteLine($"seeds from {first}");
+        RunAll(totals, SeedsUntil(), jobs, () =>
         {
-            using var simulation = new Simulation(seed);
-            return (simulation.Run(), null);
-        }
-        catch (Exception e) when (e is not OutOfMemoryException)
+            totals.WriteJson(jsonPath);
+            return $"{clock.Elapsed.TotalMinutes:N1} of {minutes:N1} minutes, {totals.Seeds:N0} seeds";
+        });
+        totals.WriteJson(jsonPath);
+        totals.WriteTable(Console.Out);
+        return totals.Failures.Count == 0 ? 0 : 1;
+
+        IEnumerable<long> SeedsUntil()
         {
-            return (null, e.Message);
+            for (long seed = first; clock.Elapsed.TotalMinutes < minutes; seed++)
+            {
+                yield return seed;
+            }
         }
     }
+
+    private static void RunAll(RunTotals totals, IEnumerable<long> seeds, int jobs, Func<string> progress)
+    {
+        var clock = Stopwatch.StartNew();
+        long nextProgress = ProgressSeconds;
+        Parallel.ForEach(Partitioned(seeds), new ParallelOptions { MaxDegreeOfParallelism = jobs }, seed =>
+        {
+            if (totals.Run(seed) is { } failure)
+            {
+                Console.WriteLine($"seed {seed} FAILED: {failure}");
+            }
+            long due = Interlocked.Read(ref nextProgress);
+            if (clock.Elapsed.TotalSeconds >= due
+                && Interlocked.CompareExchange(ref nextProgress, (long)clock.Elapsed.TotalSeconds + ProgressSeconds, due) == due)
+            {
+                Console.WriteLine($"{progress()}, {totals.Operations:N0} operations, {totals.Failures.Count} failed");
+            }
+        });
+    }
+
+    /// <summary>One seed at a time: they take from a moment to a minute.</summary>
+    private static System.Collections.Concurrent.OrderablePartitioner<long> Partitioned(IEnumerable<long> seeds) =>
+        System.Collections.Concurrent.Partitioner.Create(seeds, System.Collections.Concurrent.EnumerablePartitionerOptions.NoBuffering);
 }

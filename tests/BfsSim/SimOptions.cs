@@ -44,6 +44,9 @@ public sealed record SimOptions
     /// <summary>Replicas that stop or turn faulty for good at some time; at most f.</summary>
     public required int FaultyReplicas { get; init; }
 
+    /// <summary>Clients beside the correct ones that break the protocol from the start.</summary>
+    public required int FaultyClients { get; init; }
+
     /// <summary>Times when one replica is cut off from everything for a while.</summary>
     public required int Outages { get; init; }
 
@@ -62,6 +65,9 @@ public sealed record SimOptions
     /// <summary>How many stable checkpoints a replica saves as an image.</summary>
     public required int ImageSavesPerMille { get; init; }
 
+    /// <summary>Views change regularly, every so many checkpoints; zero: they do not.</summary>
+    public required int ViewRotationCheckpoints { get; init; }
+
     /// <summary>First wait of the view-change timer; short ones make honest primaries suspects.</summary>
     public required int ViewChangeTimeoutMillis { get; init; }
 
@@ -74,6 +80,7 @@ public sealed record SimOptions
         int replicas = random.Choose(4, 4, 4, 7);
         int period = random.Choose(2, 4, 8, 16, 32);
         bool calm = random.PerMille(250);
+        int restarts = random.Choose(0, 0, 1, 3, 8);
         return new SimOptions
         {
             Files = random.PerMille(300),
@@ -101,13 +108,15 @@ public sealed record SimOptions
             DelaySpreadMicros = random.Choose(1, 200, 5_000, 40_000),
             StragglersPerMille = calm ? 0 : random.Choose(0, 10, 50),
             ClockSkewMillis = random.Choose(0, 5, 2_000),
-            FaultyReplicas = random.PerMille(400) ? random.Between(1, (replicas - 1) / 3) : 0,
+            FaultyReplicas = random.PerMille(700) || (calm && restarts == 0) ? random.Between(1, (replicas - 1) / 3) : 0,
+            FaultyClients = random.PerMille(250) ? random.Between(1, 2) : 0,
             Outages = calm ? 0 : random.Choose(0, 0, 1, 3, 6),
             Partitions = calm ? 0 : random.Choose(0, 0, 1, 3),
             OneWayCuts = calm ? 0 : random.Choose(0, 0, 2, 8),
-            Restarts = random.Choose(0, 0, 1, 3, 8),
+            Restarts = restarts,
             MassRestartsPerMille = random.Choose(0, 0, 300),
             ImageSavesPerMille = random.Choose(0, 200, 1000),
+            ViewRotationCheckpoints = random.Choose(0, 0, 1, 8),
             ViewChangeTimeoutMillis = random.Choose(100, 300, 300, 1000),
             HealMicros = random.Between(2, 20) * 1_000_000L,
         };

@@ -5,6 +5,8 @@ namespace BfsSim;
 /// <summary>What a run that violated nothing was like.</summary>
 public sealed record SimResult
 {
+    public const string OperationsName = "client operations";
+
     public required long Seed { get; init; }
     public required ulong TraceHash { get; init; }
 
@@ -21,6 +23,9 @@ public sealed record SimResult
 
     /// <summary>States that replicas fetched from others.</summary>
     public required long StateTransfers { get; init; }
+
+    /// <summary>What happened, by name: faults, strategies, lies.</summary>
+    public required Tally Tally { get; init; }
 
     public override string ToString() =>
         $"seed {Seed}: {Operations} operations, {Messages} messages ({Lost} lost), {VirtualMicros / 1000} ms of virtual time, "

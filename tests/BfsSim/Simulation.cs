@@ -1,6 +1,7 @@
 using BfsCore;
 using BfsCore.Replication;
 using BfsCore.State;
+using BfsSim.Byzantine;
 using BfsSim.Checkers;
 using BfsSim.Faults;
 using BfsSim.Network;
@@ -32,7 +33,9 @@ public sealed class Simulation : IDisposable
     private readonly SimNode[] _nodes;
     private readonly ReplicaNode[] _replicas;
     private readonly ClientNode[] _clients;
+    private readonly ClientNode[] _faultyClients;
     private readonly IWorkload _workload;
+    private readonly IWorkload _faultyWorkload;
     private readonly FaultPlan _faults;
 
     /// <param name="suite">Another service than the seed decided.</param>
@@ -58,15 +61,14 @@ public sealed class Simulation : IDisposable
             _replicas[i] = new ReplicaNode(i, Config, _events, random.Fork(), Options, _network,
                 new SimKeyExchange(Config.N, secret), () => _suite.CreateService(id, Config), Agreement);
         }
-        _clients = new ClientNode[Options.Clients];
-        for (int i = 0; i < _clients.Length; i++)
-        {
-            _clients[i] = new ClientNode(Config.N + i, Config.Clients[i].Id, Config, Options, _events, random.Fork(), _network,
-                new SimKeyExchange(Config.N, secret), _workload, History);
-        }
-        _nodes = [.. _replicas, .. _clients];
+        _faultyWorkload = _suite.CreateWorkload(Options, random.Fork(), faulty: true);
+        var unknown = new History();
+        _clients = [.. Enumerable.Range(0, Options.Clients).Select(i => NewClient(i, random.Fork(), secret, _workload, History))];
+        _faultyClients = [.. Enumerable.Range(Options.Clients, Options.FaultyClients).Select(
+            i => NewClient(i, random.Fork(), secret, _faultyWorkload, unknown))];
+        _nodes = [.. _replicas, .. _clients, .. _faultyClients];
         Agreement.Committed = replica => _suite.OnCommitted(replica.Value);
-        _faults = new FaultPlan(Options, faults, _events, _network, _replicas, Agreement, Tally);
+        _faults = new FaultPlan(Config, Options, faults, _events, _network, _replicas, Agreement, Tally);
     }
 
     public long Seed { get; }
@@ -95,6 +97,10 @@ public sealed class Simulation : IDisposable
         Agreement.MarkFaulty(new ReplicaId(replica));
     }
 
+    private ClientNode NewClient(int index, SimRandom random, ulong secret, IWorkload workload, History history) =>
+        new(Config.N + index, Config.Clients[index].Id, Config, Options, _events, random, _network,
+            new SimKeyExchange(Config.N, secret), workload, history);
+
     /// <summary>The whole run. Throws <see cref="SimulationException"/> for what must not happen.</summary>
     public SimResult Run()
     {
@@ -107,9 +113,14 @@ public sealed class Simulation : IDisposable
         {
             client.Start();
         }
+        foreach (ClientNode client in _faultyClients)
+        {
+            _faults.Corrupt(client);
+            client.Start();
+        }
         RunUntil(Options.HealMicros, () => _workload.Remaining <= 0 && AllCompleted);
         _faults.Heal();
-        _workload.Remaining = 0;
+        _workload.Remaining = _faultyWorkload.Remaining = 0;
         long healed = _events.NowMicros;
         RunUntil(healed + CompletionMicros, () => AllCompleted && AllConverged);
         CheckLiveness();
@@ -125,6 +136,7 @@ public sealed class Simulation : IDisposable
         {
             replica.Dispose();
         }
+        _faults.Dispose();
     }
 
     /// <summary>Correct replicas that have executed all have this state.</summary>
@@ -147,7 +159,7 @@ public sealed class Simulation : IDisposable
     {
         Replicas = [.. Enumerable.Range(0, options.Replicas).Select(i =>
             new ReplicaInfo(new ReplicaId(i), "simulated", i, ReadOnlyMemory<byte>.Empty))],
-        Clients = [.. Enumerable.Range(0, options.Clients).Select(i => new ClientInfo(
+        Clients = [.. Enumerable.Range(0, options.Clients + options.FaultyClients).Select(i => new ClientInfo(
             new ClientId(Limits.FirstClientId + i), $"client{i}", ReadOnlyMemory<byte>.Empty, false, []))],
         CheckpointPeriod = options.CheckpointPeriod,
         LogSize = options.LogSize,
@@ -161,6 +173,7 @@ public sealed class Simulation : IDisposable
         SlotsPerClient = options.SlotsPerClient,
         ServiceStateBytes = stateBytes,
         ViewChangeTimeoutMillis = options.ViewChangeTimeoutMillis,
+        ViewRotationCheckpoints = options.ViewRotationCheckpoints,
     };
 
     private bool AllCompleted => Array.TrueForAll(_clients, c => c.Outstanding == 0);
@@ -209,7 +222,7 @@ public sealed class Simulation : IDisposable
                 _trace.Add(next.To);
                 _trace.Add(next.Message);
                 Trace?.Invoke($"{_events.NowMicros,10} {next.From,2} > {next.To,-2} {TraceText.Describe(next.Message!)}");
-                _nodes[next.To].Deliver(next.From, next.Message!);
+                _network.HeardBy(_nodes[next.To], next.From).Deliver(next.From, next.Message!);
             }
         }
     }
@@ -252,7 +265,7 @@ public sealed class Simulation : IDisposable
     /// <summary>What a replica holds is bounded by the log, whatever happened before.</summary>
     private void CheckBounds()
     {
-        long slots = (long)Options.Clients * Options.SlotsPerClient;
+        long slots = (long)Config.Clients.Count * Options.SlotsPerClient;
         long requests = (2 * slots) + ((long)(Options.LogSize + Options.CheckpointPeriod) * Math.Min(Options.MaxBatchRequests, slots));
         foreach (ReplicaNode node in _replicas)
         {
@@ -264,6 +277,24 @@ public sealed class Simulation : IDisposable
         }
     }
 
+    private void TallyUp()
+    {
+        Tally.Add(SimResult.OperationsName, History.Entries.Count(e => e.Result is not null));
+        Tally.Add("client retransmissions", _clients.Sum(c => c.Client.Retransmissions));
+        Tally.Add("messages", _network.Sent);
+        Tally.Add("messages lost", _network.Lost);
+        Tally.Add("views left", _replicas.Where(IsCorrect).Sum(r => r.ViewChanges));
+        Tally.Add("highest view", _replicas.Where(IsCorrect).Max(r => r.Replica.View.Value));
+        Tally.Add("state transfers", Agreement.StateTransfers);
+        Tally.Add("rollbacks", Agreement.Rollbacks);
+        Tally.Add("tentative executions", Agreement.TentativeExecutions);
+        Tally.Add("read-only executions", _replicas.Where(IsCorrect).Sum(r => r.Replica.Counters.ReadOnlyExecuted));
+        Tally.Add("batches learned from others", _replicas.Where(IsCorrect).Sum(r => r.Replica.Counters.Learned));
+        Tally.Add("stable checkpoints", Agreement.HighestStable.Value / Options.CheckpointPeriod);
+        Tally.Add($"service: {(Options.Files ? "files" : "map")}");
+        Tally.Add($"replicas: {Options.Replicas}");
+    }
+
     private SimResult Summarise(long healed)
     {
         foreach (HistoryEntry entry in History.Entries)
@@ -271,6 +302,7 @@ public sealed class Simulation : IDisposable
             _trace.Add(entry.Invoked);
             _trace.Add(entry.Returned);
         }
+        TallyUp();
         return new SimResult
         {
             Seed = Seed,
@@ -285,6 +317,7 @@ public sealed class Simulation : IDisposable
             ReadOnlyExecutions = _replicas.Sum(r => r.Replica.Counters.ReadOnlyExecuted),
             ClientRetransmissions = _clients.Sum(c => c.Client.Retransmissions),
             StateTransfers = Agreement.StateTransfers,
+            Tally = Tally,
         };
     }
 }

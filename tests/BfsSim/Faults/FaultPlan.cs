@@ -1,4 +1,5 @@
 using BfsCore;
+using BfsSim.Byzantine;
 using BfsSim.Checkers;
 using BfsSim.Network;
 using BfsSim.Nodes;
@@ -9,11 +10,12 @@ namespace BfsSim.Faults;
 /// What goes wrong and when, drawn from the seed: up to f replicas that are faulty for good, and, for any node, times when it
 /// is cut off, parted from others, or its process is down. All but the first ends when the network heals.
 /// </summary>
-public sealed class FaultPlan(SimOptions options, SimRandom random, EventQueue events, VirtualNetwork network,
-    ReplicaNode[] replicas, AgreementChecker agreement, Tally tally)
+public sealed class FaultPlan(ClusterConfig config, SimOptions options, SimRandom random, EventQueue events, VirtualNetwork network,
+    ReplicaNode[] replicas, AgreementChecker agreement, Tally tally) : IDisposable
 {
     private const int LongestOutageMicros = 3_000_000;
 
+    private readonly List<ReplicaNode> _copies = [];
     private bool _healed;
 
     public void Draw()
@@ -56,7 +58,8 @@ public sealed class FaultPlan(SimOptions options, SimRandom random, EventQueue e
         var candidates = Enumerable.Range(0, options.Replicas).ToList();
         for (int i = 0; i < options.FaultyReplicas; i++)
         {
-            int replica = candidates[random.Below(candidates.Count)];
+            // The first primary more often than others: lies about the order are told by primaries.
+            int replica = i == 0 && random.PerMille(400) ? 0 : candidates[random.Below(candidates.Count)];
             candidates.Remove(replica);
             if (random.PerMille(150))
             {
@@ -71,27 +74,66 @@ public sealed class FaultPlan(SimOptions options, SimRandom random, EventQueue e
 
     private void DrawFault(int replica)
     {
-        ISendStrategy? strategy = random.Below(7) switch
+        long start = random.PerMille(500) ? 0 : random.Below(options.HealMicros);
+        switch (random.Below(10))
         {
-            0 => new Mute(),
-            1 => new Selective(random.Fork()),
-            2 => new Garbler(random.Fork()),
-            3 => new Replayer(random.Fork()),
-            _ => null,
-        };
-        long start = random.PerMille(300) ? 0 : random.Below(options.HealMicros);
-        if (strategy is not null)
-        {
-            At(start, $"faulty: {strategy.GetType().Name}", () => network.SetStrategy(replica, strategy));
+            case 0:
+                At(start, "faulty: stops", () => replicas[replica].Crash());
+                break;
+            case 1:
+                At(start, "faulty: forgets everything", () => StopThenStart(replica, node => node.Disk.LoseAll()));
+                break;
+            case 2:
+                At(start, "faulty: twins", () => Split(replica));
+                break;
+            default:
+                At(start, "faulty: lies", () => network.SetStrategy(replica, DrawStrategies(replica)));
+                break;
         }
-        else if (random.PerMille(500))
+    }
+
+    private void Split(int replica)
+    {
+        ReplicaNode copy = replicas[replica].Twin(events, options);
+        _copies.Add(copy);
+        network.SetTwins(replica, new Twins(replicas[replica], copy, events, random.Fork()));
+    }
+
+    public void Dispose()
+    {
+        foreach (ReplicaNode copy in _copies)
         {
-            At(start, "faulty: crash", () => replicas[replica].Crash());
+            copy.Dispose();
         }
-        else
+    }
+
+    /// <summary>Up to three ways of lying together.</summary>
+    private ISendStrategy DrawStrategies(int replica)
+    {
+        var self = new FaultyReplica(replicas[replica], config, events, random.Fork(), tally,
+            (to, message) => network.Carry(replica, to, message));
+        ISendStrategy strategies = DrawStrategy(self);
+        for (int more = random.Choose(0, 0, 1, 2); more > 0; more--)
         {
-            At(start, "faulty: amnesia", () => StopThenStart(replica, node => node.Disk.LoseAll()));
+            strategies = new Chain(strategies, DrawStrategy(self));
         }
+        return strategies;
+    }
+
+    private ISendStrategy DrawStrategy(FaultyReplica self)
+    {
+        ISendStrategy strategy = StrategyLibrary.ForReplicas[random.Below(StrategyLibrary.ForReplicas.Count)](self);
+        tally.Add($"strategy: {strategy.GetType().Name}");
+        return strategy;
+    }
+
+    /// <summary>How a faulty client behaves from the start.</summary>
+    public void Corrupt(ClientNode client)
+    {
+        var self = new FaultyClient(client.Client, config.N, random.Fork(), tally);
+        ISendStrategy strategy = StrategyLibrary.ForClients[random.Below(StrategyLibrary.ForClients.Count)](self);
+        tally.Add($"strategy: {strategy.GetType().Name}");
+        network.SetStrategy(client.Address, strategy);
     }
 
     /// <summary>Does something at a time unless the network has healed by then.</summary>

@@ -41,7 +41,7 @@ internal static class MutantRunner
         workspace.Build(mutant);
         var clock = Stopwatch.StartNew();
         (long Seed, string Failure)? found = Hunt(workspace, FirstSeed, seeds, jobs);
-        while (found is { } candidate && SeedRunner.Try(candidate.Seed).Failure is { } failure)
+        while (found is { } candidate && RunTotals.Try(candidate.Seed).Failure is { } failure)
         {
             output.WriteLine($"seed {candidate.Seed} fails with all protections in place: {failure}");
             long next = candidate.Seed + 1;

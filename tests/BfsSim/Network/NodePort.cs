@@ -1,9 +1,10 @@
 using BfsCore;
+using BfsSim.Nodes;
 
 namespace BfsSim.Network;
 
 /// <summary>The engine's network port at one address: replicas come first, then clients.</summary>
-public sealed class NodePort(VirtualNetwork network, int self, int replicas) : INetwork
+public sealed class NodePort(VirtualNetwork network, SimNode self, int replicas) : INetwork
 {
     private readonly Dictionary<int, int> _clientAddress = [];
 
@@ -19,7 +20,7 @@ public sealed class NodePort(VirtualNetwork network, int self, int replicas) : I
         byte[] copy = message.ToArray();
         for (int i = 0; i < replicas; i++)
         {
-            if (i != self)
+            if (i != self.Address)
             {
                 network.Send(self, i, copy);
             }
@@ -37,7 +38,7 @@ public sealed class NodePort(VirtualNetwork network, int self, int replicas) : I
     public void Answer(SourceAddress to, ReadOnlySpan<byte> message)
     {
         SimulationException.Require(message.Length <= HandlingBytes,
-            $"node {self} answered {HandlingBytes} bytes with {message.Length}");
+            $"node {self.Address} answered {HandlingBytes} bytes with {message.Length}");
         network.Send(self, (int)to.Value - 1, message.ToArray());
     }
 

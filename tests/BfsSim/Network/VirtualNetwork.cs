@@ -1,4 +1,6 @@
 using BfsCore;
+using BfsSim.Byzantine;
+using BfsSim.Nodes;
 
 namespace BfsSim.Network;
 
@@ -17,12 +19,14 @@ public sealed class VirtualNetwork
     private readonly SimRandom _random;
     private readonly EventQueue _events;
     private readonly ISendStrategy?[] _strategies;
+    private readonly Twins?[] _twins;
     private readonly int[] _cuts;
 
     public VirtualNetwork(SimOptions options, SimRandom random, EventQueue events)
     {
         (_options, _random, _events) = (options, random, events);
-        Nodes = options.Replicas + options.Clients;
+        Nodes = options.Replicas + options.Clients + options.FaultyClients;
+        _twins = new Twins?[options.Replicas];
         _strategies = new ISendStrategy?[Nodes];
         _cuts = new int[Nodes * Nodes];
     }
@@ -43,6 +47,13 @@ public sealed class VirtualNetwork
 
     /// <summary>The node at this address is faulty from now on; null makes it correct again.</summary>
     public void SetStrategy(int address, ISendStrategy? strategy) => _strategies[address] = strategy;
+
+    /// <summary>The replica at this address has two copies from now on.</summary>
+    public void SetTwins(int address, Twins twins) => _twins[address] = twins;
+
+    /// <summary>The process at an address that hears a node: with twins one of two.</summary>
+    public SimNode HeardBy(SimNode node, int from) =>
+        node.Address < _twins.Length && _twins[node.Address] is { } twins ? twins.For(from) : node;
 
     /// <summary>Nothing goes from one address to the other until as many calls of <see cref="Mend"/>, or until healed.</summary>
     public void Cut(int from, int to) => _cuts[(from * Nodes) + to]++;
@@ -72,10 +83,15 @@ public sealed class VirtualNetwork
         }
     }
 
-    public void Send(int from, int to, byte[] message)
+    public void Send(SimNode sender, int to, byte[] message)
     {
+        int from = sender.Address;
         SimulationException.Require(message.Length is > 0 and <= Limits.MaxMessageBytes,
             $"node {from} sent a message of {message.Length} bytes");
+        if (from < _twins.Length && _twins[from] is { } twins && twins.For(to) != sender)
+        {
+            return;
+        }
         if (_strategies[from] is { } strategy)
         {
             strategy.Send(to, message, changed => Carry(from, to, changed));
@@ -93,7 +109,8 @@ public sealed class VirtualNetwork
         return _cuts[(from * Nodes) + to] == 0;
     }
 
-    private void Carry(int from, int to, byte[] message)
+    /// <summary>Sends a message as it is, whatever the strategy of its sender.</summary>
+    public void Carry(int from, int to, byte[] message)
     {
         Sent++;
         if (_cuts[(from * Nodes) + to] > 0 || (!Healed && _random.PerMille(_options.LossPerMille)))

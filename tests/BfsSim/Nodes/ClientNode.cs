@@ -22,7 +22,7 @@ public sealed class ClientNode : SimNode, IClientHandler
         : base(address, events, random, options.ClockSkewMillis)
     {
         (_events, _random, _options, _workload, _history) = (events, random.Fork(), options, workload, history);
-        _port = new NodePort(network, address, config.N);
+        _port = new NodePort(network, this, config.N);
         Client = new BftClient(id, config, _port, random.Fork(), keys, this);
     }
 

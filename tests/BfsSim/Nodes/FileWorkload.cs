@@ -7,7 +7,8 @@ namespace BfsSim.Nodes;
 /// Operations of the file protocol on few names, by several users, on handles that earlier results brought (some of them
 /// stale by now). The supplementary group numbers the operation, so that all differ.
 /// </summary>
-public sealed class FileWorkload(SimOptions options, SimRandom random) : IWorkload
+/// <param name="firstNumber">Of the operations, so that those of two workloads differ.</param>
+public sealed class FileWorkload(SimOptions options, SimRandom random, uint firstNumber = 0x4000_0000) : IWorkload
 {
     private const int RememberedHandles = 24;
 
@@ -31,7 +32,7 @@ public sealed class FileWorkload(SimOptions options, SimRandom random) : IWorklo
         uint user = random.PerMille(800) ? 0 : 1000u;
         writer.U32(user);
         writer.U32(user);
-        writer.U32(0x4000_0000 + _number++);
+        writer.U32(firstNumber + _number++);
         Arguments(op, ref writer);
         return (_buffer[..writer.Length], read && !random.PerMille(200));
     }

@@ -3,7 +3,8 @@ using System.Text;
 namespace BfsSim.Nodes;
 
 /// <summary>Operations of the key-value service, drawn from a seed. Every value is written once, so results tell much.</summary>
-public sealed class KeyValueWorkload(SimOptions options, SimRandom random) : IWorkload
+/// <param name="keys">How the names of keys begin: clients whose histories are not known use others.</param>
+public sealed class KeyValueWorkload(SimOptions options, SimRandom random, string keys = "key") : IWorkload
 {
     private const int LargestOperationBytes = 60_000;
 
@@ -14,7 +15,7 @@ public sealed class KeyValueWorkload(SimOptions options, SimRandom random) : IWo
     public (byte[] Operation, bool ReadOnly) Next()
     {
         Remaining--;
-        byte[] key = Encoding.ASCII.GetBytes($"key{random.Below(options.Keys)}");
+        byte[] key = Encoding.ASCII.GetBytes($"{keys}{random.Below(options.Keys)}");
         if (random.PerMille(options.ReadsPerMille))
         {
             return ([(byte)'g', (byte)key.Length, .. key], !random.PerMille(200));

@@ -25,6 +25,9 @@ public sealed class MemoryVoteLog : IVoteLog
 
     public void Abandon() => (_begun, Bytes) = (null, _valid.Sum(r => (long)r.Length));
 
+    /// <summary>What a process would find that starts now.</summary>
+    public MemoryVoteLog Copy() => new() { _valid = [.. _valid], Bytes = _valid.Sum(r => (long)r.Length) };
+
     public void Read(LogRecordHandler handler)
     {
         foreach (byte[] record in _valid)

@@ -33,6 +33,10 @@ public sealed class ReplicaNode : SimNode, IDisposable
 
     public SimDisk Disk { get; } = new();
 
+    /// <summary>Another process with the same identity, in which nothing has happened yet.</summary>
+    public ReplicaNode Twin(EventQueue events, SimOptions options) =>
+        new(Address, _config, events, _random.Fork(), options, _network, _keys, _service, _observer);
+
     /// <summary>Views that this replica left, in all its lives.</summary>
     public long ViewChanges => _earlierViewChanges + Replica.Counters.ViewChanges;
 
@@ -80,7 +84,7 @@ public sealed class ReplicaNode : SimNode, IDisposable
 
     private void Begin()
     {
-        _port = new NodePort(_network, Address, _config.N);
+        _port = new NodePort(_network, this, _config.N);
         State = Disk.Load(Replica.StateBytes(_config));
         Replica = new Replica(new ReplicaId(Address), _config, State, _service(), _port, _random.Fork(), _keys,
             Disk.Counters, Disk.Votes, _observer)

@@ -54,6 +54,18 @@ public sealed class SimDisk
         SavedCheckpoint = default;
     }
 
+    /// <summary>Holds what another disk holds.</summary>
+    public void CopyFrom(SimDisk other)
+    {
+        _pages.Clear();
+        foreach ((long page, byte[] content) in other._pages)
+        {
+            _pages[page] = content;
+        }
+        SavedCheckpoint = other.SavedCheckpoint;
+        Votes = other.Votes.Copy();
+    }
+
     /// <summary>Everything is gone but the counters, which are kept with the key.</summary>
     public void LoseAll()
     {

@@ -23,7 +23,8 @@ public sealed class FileSuite : ServiceSuite
 
     public override void OnCommitted(int replica) => _services[replica].Commit();
 
-    public override IWorkload CreateWorkload(SimOptions options, SimRandom random) => new FileWorkload(options, random);
+    public override IWorkload CreateWorkload(SimOptions options, SimRandom random, bool faulty = false) =>
+        new FileWorkload(options, random, faulty ? 0x6000_0000u : 0x4000_0000u);
 
     public override void CheckHistory(Simulation simulation)
     {

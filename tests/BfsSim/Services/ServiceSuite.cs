@@ -17,7 +17,8 @@ public abstract class ServiceSuite
     {
     }
 
-    public abstract IWorkload CreateWorkload(SimOptions options, SimRandom random);
+    /// <param name="faulty">Of clients whose histories are not known.</param>
+    public abstract IWorkload CreateWorkload(SimOptions options, SimRandom random, bool faulty = false);
 
     /// <summary>Throws <see cref="SimulationException"/> when the history cannot be that of one correct server.</summary>
     public abstract void CheckHistory(Simulation simulation);
@@ -31,7 +32,8 @@ public sealed class KeyValueSuite(Func<int, IService>? service = null) : Service
 
     public override IService CreateService(int replica, ClusterConfig config) => service?.Invoke(replica) ?? new KeyValueService();
 
-    public override IWorkload CreateWorkload(SimOptions options, SimRandom random) => new KeyValueWorkload(options, random);
+    public override IWorkload CreateWorkload(SimOptions options, SimRandom random, bool faulty = false) =>
+        new KeyValueWorkload(options, random, faulty ? "bad" : "key");
 
     public override void CheckHistory(Simulation simulation)
     {

@@ -166,8 +166,8 @@ public sealed class CheckerTests
     public void Operations_that_cannot_complete_are_seen()
     {
         using var simulation = new Simulation(1, new KeyValueSuite(), Calm);
-        simulation.MakeFaulty(2, new BfsSim.Network.Mute());
-        simulation.MakeFaulty(3, new BfsSim.Network.Mute());
+        simulation.MakeFaulty(2, new BfsSim.Byzantine.Mute());
+        simulation.MakeFaulty(3, new BfsSim.Byzantine.Mute());
         var e = Assert.Throws<SimulationException>(simulation.Run);
         Assert.Contains("did not complete", e.Message, StringComparison.Ordinal);
     }

@@ -1,4 +1,4 @@
-namespace BfsSim.Network;
+namespace BfsSim.Byzantine;
 
 /// <summary>
 /// How a faulty node treats what the engine in it sends, for each destination on its own: pass it on, change it, drop it,

@@ -1,4 +1,4 @@
-namespace BfsSim.Network;
+namespace BfsSim.Byzantine;
 
 /// <summary>Says nothing.</summary>
 public sealed class Mute : ISendStrategy

@@ -1,0 +1,91 @@
+using BfsCore;
+using BfsCore.Crypto;
+using BfsCore.Messages;
+using BfsCore.Replication;
+using BfsSim.Nodes;
+
+namespace BfsSim.Byzantine;
+
+/// <summary>
+/// What a strategy has of the replica that it makes lie: its keys, so that what it changes is authentic again, its engine to
+/// look at, time and chance.
+/// </summary>
+public sealed class FaultyReplica(ReplicaNode node, ClusterConfig config, EventQueue events, SimRandom random, Tally tally,
+    Action<int, byte[]> send)
+{
+    public ClusterConfig Config { get; } = config;
+    public SimRandom Random { get; } = random;
+    public int N { get; } = config.N;
+    public int Address => node.Address;
+    public Replica Engine => node.Replica;
+
+    /// <summary>Sends past the strategies.</summary>
+    public void Send(int to, byte[] message) => send(to, message);
+
+    public void SendToOthers(byte[] message)
+    {
+        for (int to = 0; to < N; to++)
+        {
+            if (to != Address)
+            {
+                send(to, message);
+            }
+        }
+    }
+
+    public void After(long micros, Action action) => events.After(micros, action);
+
+    /// <summary>Does something again and again, at random times, as long as the run lasts.</summary>
+    public void Repeatedly(long longestMicros, Action action) => After(1 + Random.Below(longestMicros), () =>
+    {
+        if (!node.Crashed)
+        {
+            action();
+        }
+        Repeatedly(longestMicros, action);
+    });
+
+    /// <summary>A lie was told.</summary>
+    public void Count(ISendStrategy strategy) => tally.Add($"lies of {strategy.GetType().Name}");
+
+    /// <summary>Makes the MACs of a message right again after a change.</summary>
+    public byte[] Seal(byte[] message)
+    {
+        BfsAssert.That(MessageHeader.TryReadTag(message, out MessageTag tag));
+        ReplicaKeys keys = node.Replica.Keys;
+        if (tag == MessageTag.Reply)
+        {
+            int client = BitConverter.ToInt32(message, 32) - Limits.FirstClientId;
+            keys.AuthenticateToClient(client, message.AsSpan(0, Reply.HeaderBytes), message.AsSpan(message.Length - MessageHeader.TagBytes));
+        }
+        else if (AuthenticatedBytes(tag) is var header and > 0)
+        {
+            keys.Authenticate(message.AsSpan(0, header), message.AsSpan(message.Length - (N * MessageHeader.TagBytes)));
+        }
+        return message;
+    }
+
+    /// <summary>How much of a message between replicas its authenticator covers; zero when it has none.</summary>
+    public static int AuthenticatedBytes(MessageTag tag) => tag switch
+    {
+        MessageTag.PrePrepare => PrePrepare.HeaderBytes,
+        MessageTag.Prepare or MessageTag.Commit or MessageTag.Committed => Vote.HeaderBytes,
+        MessageTag.Checkpoint => Checkpoint.HeaderBytes,
+        MessageTag.ViewChange => ViewChange.HeaderBytes,
+        MessageTag.ViewChangeAck => ViewChangeAck.HeaderBytes,
+        MessageTag.NewView => NewView.HeaderBytes,
+        MessageTag.StatusActive => StatusActive.HeaderBytes,
+        MessageTag.StatusPending => StatusPending.HeaderBytes,
+        _ => 0,
+    };
+
+    public Digest RandomDigest()
+    {
+        Span<byte> bytes = stackalloc byte[Digest.SizeBytes];
+        Random.Fill(bytes);
+        return Digest.Read(bytes);
+    }
+
+    public static MessageTag TagOf(byte[] message) =>
+        MessageHeader.TryReadTag(message, out MessageTag tag) ? tag : default;
+}

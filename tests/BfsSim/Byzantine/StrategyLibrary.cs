@@ -1,0 +1,44 @@
+namespace BfsSim.Byzantine;
+
+/// <summary>All ways of lying that a seed draws from.</summary>
+public static class StrategyLibrary
+{
+    public static IReadOnlyList<Func<FaultyReplica, ISendStrategy>> ForReplicas { get; } =
+    [
+        _ => new Mute(),
+        self => new Selective(self.Random.Fork()),
+        self => new Garbler(self.Random.Fork()),
+        self => new Replayer(self.Random.Fork()),
+        self => new Equivocator(self),
+        self => new Equivocator(self),
+        self => new Withholder(self),
+        self => new Delayer(self),
+        self => new TimeTraveller(self),
+        self => new Starver(self),
+        self => new PartialAuthenticator(self),
+        self => new WrongDigests(self),
+        self => new FalseProphet(self),
+        self => new ReplyLiar(self),
+        self => new StatusLiar(self),
+        self => new ViewChangeLiar(self),
+        self => new ViewChangeLiar(self),
+        self => new FalseAcknowledger(self),
+        self => new NewViewLiar(self),
+        self => new Deserter(self),
+        self => new StateCorrupter(self),
+        self => new KeyChanger(self),
+        self => new GreedyFetcher(self),
+    ];
+
+    public static IReadOnlyList<Func<FaultyClient, ISendStrategy>> ForClients { get; } =
+    [
+        self => new PartialMacs(self),
+        self => new TwoFaced(self),
+        self => new Mislabeller(self),
+        self => new Flooder(self),
+        self => new LastTimestamp(self),
+        self => new Babbler(self),
+        self => new Garbler(self.Random.Fork()),
+        self => new Replayer(self.Random.Fork()),
+    ];
+}
