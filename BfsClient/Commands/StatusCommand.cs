@@ -160,9 +160,13 @@ internal static class StatusCommand
             return $"[yellow]{counts}, but not the primary, replica {status.Primary.Value}: the others replace it by themselves "
                 + $"as soon as a call waits for it; to start it again, on its machine: bfs replica start {status.Primary.Value}[/]";
         }
-        return status.Reachable == config.N
-            ? $"{counts}: all is well"
-            : $"[yellow]{counts}: the drive works; {config.N - status.Reachable} of at most {config.F} failures are used up[/]";
+        if (status.Reachable == config.N)
+        {
+            int busy = status.Answers.Count(a => a is { } known && !ClusterStatus.TakesPart(known));
+            return busy == 0 ? $"{counts}: all is well"
+                : $"[yellow]{counts}: the drive works; {busy} of them {(busy == 1 ? "does" : "do")} not take part yet[/]";
+        }
+        return $"[yellow]{counts}: the drive works; {config.N - status.Reachable} of at most {config.F} failures are used up[/]";
     }
 
     /// <summary>One line for each replica that has seen a view change.</summary>

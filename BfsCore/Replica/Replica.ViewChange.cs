@@ -100,6 +100,7 @@ public sealed partial class Replica
             {
                 RelayFirst();
             }
+            EndCutOff();
             _viewDeadlineMicros = Math.Min(_batchWait.DeadlineMicros, _requestWait.DeadlineMicros);
         }
         long late = _now.MonotonicMicros - _viewDeadlineMicros;
@@ -113,6 +114,10 @@ public sealed partial class Replica
         }
         else if (late >= 0)
         {
+            if (_viewActive && WaitsCutOff())
+            {
+                return;
+            }
             if (_viewActive && _now.MonotonicMicros < _batchWait.DeadlineMicros && !IsProven(FirstOrderable!))
             {
                 // A client's forgery: the primary is not to blame. The next request gets its own time.
@@ -123,6 +128,7 @@ public sealed partial class Replica
             LeaveFor(_view.Next, reason);
         }
         if (_viewActive && _watch.IsTooSlow(_now.MonotonicMicros, FirstOrderable is not null, AnotherHasLeft()) && !IsPrimary && StateIsWhole
+            && HearsEnoughSince(_now.MonotonicMicros - PrimaryWatch.WindowMicros)
             && (FirstOrderable is not { } first || IsProven(first)))
         {
             LeaveFor(_view.Next, ViewChangeReason.SlowPrimary);
@@ -151,6 +157,7 @@ public sealed partial class Replica
         else if (another)
         {
             _extended = false;
+            _cutOffSinceMicros = 0;
             // Backups go first: they can replace a primary, it can only resign.
             wait.DeadlineMicros = _now.MonotonicMicros + (IsPrimary ? 2 * ViewTimeoutMicros : ViewTimeoutMicros);
         }
@@ -313,6 +320,10 @@ public sealed partial class Replica
             {
                 return;
             }
+        }
+        else
+        {
+            _heardMicros[viewChange.Replica.Value] = _now.MonotonicMicros;
         }
         if (leaving.View == viewChange.View && leaving.Authentic)
         {

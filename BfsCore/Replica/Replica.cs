@@ -75,6 +75,7 @@ public sealed partial class Replica : IServerEngine
         _claims = new CommittedClaims(_n, config.LogSize);
         _committedBatches = new (SeqNum, Digest)[2 * config.LogSize];
         _learned = new LogEntry(_n);
+        _heardMicros = new long[_n];
         _ownEarlier = new Leaving(_n);
         _leaving = [.. Enumerable.Range(0, _n).Select(_ => new Leaving(_n))];
         Diverged = !pages.IsTrusted;
@@ -249,6 +250,7 @@ public sealed partial class Replica : IServerEngine
     {
         if (from != Id && _keys.VerifyReplica(from, header, authenticator))
         {
+            _heardMicros[from.Value] = _now.MonotonicMicros;
             return true;
         }
         Drop(DropReason.BadMac);
