@@ -2,7 +2,7 @@ using BfsCore.Messages;
 
 namespace BfsCore.Replication;
 
-/// <summary>What a VIEW-CHANGE message says, kept: h, C, P and Q of §3.2.4.</summary>
+/// <summary>What a VIEW-CHANGE message says, kept: h, C, P and Q of §3.2.4, the sets in ascending order of number.</summary>
 public sealed record ViewChangeFacts(ReplicaId Replica, SeqNum StableCheckpoint, IReadOnlyList<ViewChangeEntry> Checkpoints,
     IReadOnlyList<ViewChangeEntry> Prepared, IReadOnlyList<ViewChangeEntry> PrePrepared)
 {
@@ -29,16 +29,35 @@ public sealed record ViewChangeFacts(ReplicaId Replica, SeqNum StableCheckpoint,
     /// <summary>The P entry for a number, if there is one.</summary>
     public bool TryGetPrepared(SeqNum seq, out ViewChangeEntry entry)
     {
-        foreach (ViewChangeEntry candidate in Prepared)
+        int at = FirstFrom(Prepared, seq);
+        bool found = at < Prepared.Count && Prepared[at].Seq == seq;
+        entry = found ? Prepared[at] : default;
+        return found;
+    }
+
+    /// <summary>Whether Q names that batch, in that view or a later one.</summary>
+    public bool SaysPrePrepared(in ViewChangeEntry batch)
+    {
+        for (int i = FirstFrom(PrePrepared, batch.Seq); i < PrePrepared.Count && PrePrepared[i].Seq == batch.Seq; i++)
         {
-            if (candidate.Seq == seq)
+            if (PrePrepared[i].Digest == batch.Digest && PrePrepared[i].View >= batch.View)
             {
-                entry = candidate;
                 return true;
             }
         }
-        entry = default;
         return false;
+    }
+
+    /// <summary>Where the entries of a number begin, or would: the decision asks for each number of the log, several times.</summary>
+    private static int FirstFrom(IReadOnlyList<ViewChangeEntry> entries, SeqNum seq)
+    {
+        (int low, int high) = (0, entries.Count);
+        while (low < high)
+        {
+            int middle = (low + high) / 2;
+            (low, high) = entries[middle].Seq < seq ? (middle + 1, high) : (low, middle);
+        }
+        return low;
     }
 }
 
@@ -153,19 +172,7 @@ public static class NewViewDecision
     private static bool HoldsA(IReadOnlyList<ViewChangeFacts> s, int f, ViewChangeEntry p) =>
         Count(s, m => m.StableCheckpoint < p.Seq && (!m.TryGetPrepared(p.Seq, out ViewChangeEntry other)
             || other.View < p.View || (other.View == p.View && other.Digest == p.Digest))) >= (2 * f) + 1
-        && Count(s, m => PrePreparedIt(m, p)) >= f + 1;
-
-    private static bool PrePreparedIt(ViewChangeFacts m, ViewChangeEntry p)
-    {
-        foreach (ViewChangeEntry q in m.PrePrepared)
-        {
-            if (q.Seq == p.Seq && q.Digest == p.Digest && q.View >= p.View)
-            {
-                return true;
-            }
-        }
-        return false;
-    }
+        && Count(s, m => m.SaysPrePrepared(p)) >= f + 1;
 
     /// <summary>B: 2f+1 messages whose h is below the number have nothing prepared there.</summary>
     private static bool HoldsB(IReadOnlyList<ViewChangeFacts> s, int f, SeqNum seq) =>

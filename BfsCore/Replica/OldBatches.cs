@@ -24,7 +24,7 @@ public sealed class OldBatches(ClusterConfig config)
     /// <summary>Keeps a complete batch of the log.</summary>
     public void Keep(LogEntry entry)
     {
-        if (entry.ItemCount > 0 && entry.Complete)
+        if (entry.ItemCount > 0 && entry.Complete && !_batches.ContainsKey((entry.Seq.Value, entry.Digest)))
         {
             var bodies = new List<byte[]>();
             for (int i = 0; i < entry.ItemCount; i++)

@@ -17,6 +17,9 @@ public sealed partial class Replica
 
     public ViewChangeReason LastViewChangeReason => _lastViewChange.Reason;
 
+    /// <summary>Batches of the view that have not come yet; without them it is not ready for new ones.</summary>
+    public int BatchesMissing => _wanted.Count;
+
     /// <summary>Pages of the running transfer that are known to differ and have not come yet.</summary>
     public long TransferPagesMissing => _transfer?.PagesMissing ?? 0;
 

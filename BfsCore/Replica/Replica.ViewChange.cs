@@ -56,6 +56,7 @@ public sealed partial class Replica
     private long _responseMicros;
     private byte[]? _newView;
     private SeqNum _newViewLast;
+    private int _askedFor;
     private long _viewDeadlineMicros = long.MaxValue;
     private Wait _batchWait;
     private Wait _requestWait;
@@ -205,6 +206,17 @@ public sealed partial class Replica
         }
     }
 
+    /// <summary>
+    /// Leaves the present view, as every replica may at any time; for measurements (§8.5). Nothing when it has left already.
+    /// </summary>
+    public void LeaveView()
+    {
+        if (_viewActive && !_restoring)
+        {
+            LeaveFor(_view.Next, ViewChangeReason.Regular);
+        }
+    }
+
     /// <summary>Something new executed in this view: its primary deserves trust again.</summary>
     private void NoteProgress() => _timeoutDoublings = 0;
 
@@ -229,6 +241,7 @@ public sealed partial class Replica
         _viewActive = false;
         _newView = null;
         _wanted.Clear();
+        _askedFor = 0;
         _incompleteBatches = 0;
         _viewDeadlineMicros = long.MaxValue;
         for (int j = 0; j < _n; j++)
@@ -465,6 +478,7 @@ public sealed partial class Replica
         }
         if (_wanted.Count > 0)
         {
+            AskForWanted();
             return;
         }
         byte[] message = new byte[NewView.HeaderBytes + ((named.Count + batches.Count) * ViewChange.EntryBytes) + (_n * MessageHeader.TagBytes)];
@@ -564,6 +578,7 @@ public sealed partial class Replica
         _wanted.Clear();
         _newViewLast = newView.Checkpoint + newView.BatchCount;
         ProposeFromNewView();
+        AskForWanted();
         _lastIssued = Last(newView.Checkpoint + newView.BatchCount, Last(_stable, _lastCommitted));
         _queue.ForgetOrder();
         _suspects.ForgetOrder();
@@ -715,6 +730,19 @@ public sealed partial class Replica
                 item.Body ??= _pool.Keep(request, item.ClientIndex, authentic: true);
             }
         }
+    }
+
+    /// <summary>
+    /// The view waits for batches: the others are asked at once when it turns out that there are, or more than before, and again
+    /// by the status timer.
+    /// </summary>
+    private void AskForWanted()
+    {
+        if (_wanted.Count > _askedFor)
+        {
+            SendStatusPending();
+        }
+        _askedFor = Math.Max(_askedFor, _wanted.Count);
     }
 
     /// <summary>Whether the view has a batch for this number that has not come yet.</summary>
