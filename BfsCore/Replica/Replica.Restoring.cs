@@ -94,7 +94,7 @@ public sealed partial class Replica
             case VoteRecordKind.Left:
                 return TakeLeft(record, restored);
             default:
-                return TakeEntered(record);
+                return TakeEntered(record, restored);
         }
     }
 
@@ -188,6 +188,7 @@ public sealed partial class Replica
             return false;
         }
         _view = record.View;
+        _floor = Last(_floor, own.StableCheckpoint);
         _viewActive = false;
         _newView = null;
         restored.Entries.Clear();
@@ -199,13 +200,20 @@ public sealed partial class Replica
         return true;
     }
 
-    private bool TakeEntered(in VoteRecord record)
+    private bool TakeEntered(in VoteRecord record, Restored restored)
     {
         ReadOnlySpan<byte> parts = record.Parts;
-        if (record.View != _view || !BatchMessage.TryTake(ref parts, out ReadOnlySpan<byte> message)
-            || !NewView.TryParse(message, _config, out NewView newView))
+        if (record.View < _view || !BatchMessage.TryTake(ref parts, out ReadOnlySpan<byte> message)
+            || !NewView.TryParse(message, _config, out NewView newView) || newView.View != record.View)
         {
             return false;
+        }
+        if (record.View > _view)
+        {
+            // It was silent when it left the view before, and made no VIEW-CHANGE of its own.
+            _view = record.View;
+            restored.Entries.Clear();
+            _abandoned.Clear();
         }
         _newView = message.ToArray();
         _newViewLast = newView.Checkpoint + newView.BatchCount;

@@ -487,7 +487,7 @@ public sealed partial class Replica
         _network.MulticastToReplicas(message);
         BfsAssert.That(NewView.TryParse(message, _config, out NewView newView));
         _newView = message;
-        Enter(newView);
+        Enter(newView, s);
     }
 
     private void OnNewView(ReadOnlySpan<byte> message, SourceAddress source)
@@ -534,7 +534,7 @@ public sealed partial class Replica
         }
         if (IsSupported(newView, s))
         {
-            Enter(newView);
+            Enter(newView, s);
         }
         else
         {
@@ -565,7 +565,7 @@ public sealed partial class Replica
     }
 
     /// <summary>The view is decided: takes over its checkpoint and batches, and normal operation goes on (§3.2.4).</summary>
-    private void Enter(in NewView newView)
+    private void Enter(in NewView newView, List<ViewChangeFacts> s)
     {
         _viewActive = true;
         NoteEntered();
@@ -574,7 +574,7 @@ public sealed partial class Replica
         _watch.EnterView(_view, _now.MonotonicMicros);
         LogEntered();
         UndoTentative(newView);
-        StartFrom(newView);
+        StartFrom(newView, s);
         _wanted.Clear();
         _newViewLast = newView.Checkpoint + newView.BatchCount;
         ProposeFromNewView();
@@ -643,7 +643,7 @@ public sealed partial class Replica
         Counters.Rollbacks++;
     }
 
-    private void StartFrom(in NewView newView)
+    private void StartFrom(in NewView newView, List<ViewChangeFacts> s)
     {
         SeqNum checkpoint = newView.Checkpoint;
         if (checkpoint <= _stable)
@@ -657,12 +657,12 @@ public sealed partial class Replica
             // before, it and the liars among the f+1 might be the only ones that have the checkpoint.
             return;
         }
-        for (int i = 0; i < newView.ViewChangeCount; i++)
+        // What the decision rests on: of this replica itself that may be what it said in an earlier life.
+        foreach (ViewChangeFacts m in s)
         {
-            (ReplicaId replica, Digest identity) = newView.ViewChangeAt(i);
-            foreach (ViewChangeEntry c in Named(replica, identity).Facts!.Checkpoints)
+            foreach (ViewChangeEntry c in m.Checkpoints)
             {
-                _checkpoints.Add(c.Seq, replica, c.Digest, _stable);
+                _checkpoints.Add(c.Seq, m.Replica, c.Digest, _stable);
             }
         }
         ConsiderStateTransfer(stuck: true);
