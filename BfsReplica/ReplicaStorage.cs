@@ -89,7 +89,7 @@ internal sealed class ReplicaStorage : IDisposable
     public void OnTransferred(StateTransferReport report)
     {
         _logger.LogInformation("state transfer: checkpoint {Checkpoint} is here; {Fetched} pages differed and were fetched, "
-            + "{Cleared} became zeros; {State}", report.Checkpoint, report.Fetched, report.Cleared,
+            + "{Cleared} became zeros, in {Millis} ms; {State}", report.Checkpoint, report.Fetched, report.Cleared, report.Micros / 1000,
             report.Repaired ? "the state is repaired" : "the state is up to date");
         if (report.Repaired)
         {

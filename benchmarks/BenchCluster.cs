@@ -9,13 +9,16 @@ using BfsCore.State;
 
 namespace BfsBench;
 
-/// <summary>Servers of the null service as processes of their own, in a temporary cluster, on loopback.</summary>
+/// <summary>Servers of a simple service as processes of their own, in a temporary cluster, on loopback.</summary>
 internal sealed class BenchCluster : IDisposable
 {
     private readonly List<Process> _servers = [];
+    private readonly string _service;
 
-    public BenchCluster(ClusterMode mode, int clients, int basePort)
+    /// <param name="stateBytes">Of the <see cref="PageService"/>; without it the <see cref="NullService"/>.</param>
+    public BenchCluster(ClusterMode mode, int clients, int basePort, long? stateBytes = null)
     {
+        _service = stateBytes is null ? "null" : "pages";
         Directory = new ClusterDirectory(System.IO.Directory.CreateTempSubdirectory("bfs-bench-").FullName);
         Config = ClusterFounder.Create(Directory, new ClusterPlan
         {
@@ -23,7 +26,7 @@ internal sealed class BenchCluster : IDisposable
             Replicas = mode == ClusterMode.NoRep ? 1 : 4,
             BasePort = basePort,
             Clients = clients,
-            ServiceStateBytes = 1 << 20,
+            ServiceStateBytes = stateBytes ?? 1 << 20,
         });
         for (int i = 0; i < Config.N; i++)
         {
@@ -44,20 +47,28 @@ internal sealed class BenchCluster : IDisposable
 
     private Process Start(int id)
     {
-        var start = new ProcessStartInfo(Environment.ProcessPath!) { UseShellExecute = false };
+        var start = new ProcessStartInfo(Environment.ProcessPath!) { UseShellExecute = false, RedirectStandardOutput = true };
         if (System.IO.Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
         {
             start.ArgumentList.Add(typeof(BenchCluster).Assembly.Location);
         }
-        foreach (string argument in new[] { "serve", "--cluster", Directory.Path, "--id", $"{id}" })
+        foreach (string argument in new[] { "serve", "--cluster", Directory.Path, "--id", $"{id}", "--service", _service })
         {
             start.ArgumentList.Add(argument);
         }
         return Process.Start(start) ?? throw new InvalidOperationException("a server process could not be started");
     }
 
+    /// <summary>Ends a server without warning, and starts it again with nothing.</summary>
+    public Process Replace(int id)
+    {
+        End(_servers[id]);
+        System.IO.Directory.Delete(Directory.Replica(new ReplicaId(id)), recursive: true);
+        return _servers[id] = Start(id);
+    }
+
     /// <summary>What a server process runs, until it is ended.</summary>
-    public static int Serve(string path, int id)
+    public static int Serve(string path, int id, string service)
     {
         var directory = new ClusterDirectory(path);
         ClusterConfig config = ClusterFile.Read(directory.ClusterFile);
@@ -69,11 +80,13 @@ internal sealed class BenchCluster : IDisposable
         using VoteLogFile votes = VoteLogFile.Open(directory.Replica(self));
         using FileSigner signer = FileSigner.ForReplica(directory, config, self);
         IServerEngine engine = config.Mode == ClusterMode.NoRep
-            ? new NoRepServer(config, pages, new NullService(), transport)
-            : new Replica(self, config, pages, new NullService(), transport, new SystemEntropy(),
+            ? new NoRepServer(config, pages, NewService(service), transport)
+            : new Replica(self, config, pages, NewService(service), transport, new SystemEntropy(),
                 new KeyExchange(config, signer), new FileStableStore(directory.AcceptedCounters(self)), votes);
         if (engine is Replica replica)
         {
+            replica.StateTransferred = report => Console.WriteLine(
+                $"transferred {report.Checkpoint.Value} {report.Fetched} {report.Micros}");
             // The log of a real replica begins anew with each saved image; here nothing is saved, and it must not grow.
             replica.CheckpointBecameStable = _ =>
             {
@@ -99,17 +112,21 @@ internal sealed class BenchCluster : IDisposable
         return 0;
     }
 
+    private static IService NewService(string name) => name == "pages" ? new PageService() : new NullService();
+
+    private static void End(Process server)
+    {
+        if (!server.HasExited)
+        {
+            server.Kill();
+            server.WaitForExit();
+        }
+        server.Dispose();
+    }
+
     public void Dispose()
     {
-        foreach (Process server in _servers)
-        {
-            if (!server.HasExited)
-            {
-                server.Kill();
-                server.WaitForExit();
-            }
-            server.Dispose();
-        }
+        _servers.ForEach(End);
         System.IO.Directory.Delete(Directory.Path, recursive: true);
     }
 }

@@ -43,7 +43,7 @@ internal sealed class Load : IDisposable
 
     public LoadResult Run(byte[] operation, bool readOnly, TimeSpan warmUp, TimeSpan measured)
     {
-        _loop.Post(() => _clients.ForEach(c => c.Begin(operation, readOnly)));
+        Begin(() => (operation, readOnly));
         RunFor(warmUp);
         long sentAgain = _clients.Sum(c => c.Client.Retransmissions);
         double[] serverCpu = _cluster.CpuMicros();
@@ -56,14 +56,32 @@ internal sealed class Load : IDisposable
         double[] latencies = [.. _clients.SelectMany(c => c.Latencies).Order()];
         double[] serverCpuAfter = _cluster.CpuMicros();
         double clientCpuAfter = OwnCpuMicros();
+        Finish();
+        return new LoadResult(done / seconds, latencies.Length == 0 ? double.NaN : latencies[latencies.Length / 2],
+            [.. serverCpuAfter.Zip(serverCpu, (after, before) => (after - before) / Math.Max(1, done))],
+            (clientCpuAfter - clientCpu) / Math.Max(1, done), _clients.Sum(c => c.Client.Retransmissions) - sentAgain);
+    }
+
+    /// <summary>All clients invoke one operation after the other, from now on.</summary>
+    public void Begin(Func<(byte[] Operation, bool ReadOnly)> operations) =>
+        _loop.Post(() => _clients.ForEach(c => c.Begin(operations)));
+
+    /// <summary>Ends that, and waits for what is under way.</summary>
+    public void Finish()
+    {
         _clients.ForEach(c => c.Finish());
         while (_clients.Exists(c => c.UnderWay))
         {
             RunFor(TimeSpan.FromMilliseconds(20));
         }
-        return new LoadResult(done / seconds, latencies.Length == 0 ? double.NaN : latencies[latencies.Length / 2],
-            [.. serverCpuAfter.Zip(serverCpu, (after, before) => (after - before) / Math.Max(1, done))],
-            (clientCpuAfter - clientCpu) / Math.Max(1, done), _clients.Sum(c => c.Client.Retransmissions) - sentAgain);
+    }
+
+    /// <summary>Operations completed since the last call.</summary>
+    public long TakeCompleted()
+    {
+        long done = _clients.Sum(c => (long)c.Latencies.Count);
+        _clients.ForEach(c => c.Reset());
+        return done;
     }
 
     private static double OwnCpuMicros()
@@ -72,7 +90,8 @@ internal sealed class Load : IDisposable
         return self.TotalProcessorTime.TotalMicroseconds;
     }
 
-    private void RunFor(TimeSpan time)
+    /// <summary>Lets the clients work for a time.</summary>
+    public void RunFor(TimeSpan time)
     {
         bool over = false;
         _loop.AddTimer(time, () => over = true);
@@ -92,8 +111,7 @@ internal sealed class Load : IDisposable
     {
         private readonly EventLoop _loop;
         private readonly Action _next;
-        private byte[] _operation = [];
-        private bool _readOnly;
+        private Func<(byte[] Operation, bool ReadOnly)> _operations = null!;
         private bool _finished = true;
         private long _sent;
 
@@ -107,9 +125,9 @@ internal sealed class Load : IDisposable
         public List<double> Latencies { get; } = new(1 << 16);
         public bool UnderWay { get; private set; }
 
-        public void Begin(byte[] operation, bool readOnly)
+        public void Begin(Func<(byte[] Operation, bool ReadOnly)> operations)
         {
-            (_operation, _readOnly, _finished) = (operation, readOnly, false);
+            (_operations, _finished) = (operations, false);
             Next();
         }
 
@@ -122,7 +140,8 @@ internal sealed class Load : IDisposable
             if (!_finished)
             {
                 _sent = Stopwatch.GetTimestamp();
-                UnderWay = Client.TryInvoke(_operation, _readOnly, 0);
+                (byte[] operation, bool readOnly) = _operations();
+                UnderWay = Client.TryInvoke(operation, readOnly, 0);
             }
         }
 

@@ -15,10 +15,23 @@ micro.SetAction(parsed =>
     return 0;
 });
 
+var transfer = new Command("transfer", "state transfer to a replica that starts empty, idle and under writes (§8.4.2)") { json, quick };
+transfer.SetAction(parsed =>
+{
+    Results results = TransferBenchmark.Run(parsed.GetValue(quick));
+    results.Print();
+    if (parsed.GetValue(json) is { } file)
+    {
+        results.WriteJson(file.FullName);
+    }
+    return 0;
+});
+
 var cluster = new Option<string>("--cluster") { Required = true };
 var id = new Option<int>("--id") { Required = true };
-var serve = new Command("serve", "one server process of a benchmark") { cluster, id };
+var service = new Option<string>("--service") { DefaultValueFactory = _ => "null" };
+var serve = new Command("serve", "one server process of a benchmark") { cluster, id, service };
 serve.Hidden = true;
-serve.SetAction(parsed => BenchCluster.Serve(parsed.GetValue(cluster)!, parsed.GetValue(id)));
+serve.SetAction(parsed => BenchCluster.Serve(parsed.GetValue(cluster)!, parsed.GetValue(id), parsed.GetValue(service)!));
 
-return new RootCommand("BFS benchmarks: figures are medians, and ratios within one run") { micro, serve }.Parse(args).Invoke();
+return new RootCommand("BFS benchmarks: figures are medians, and ratios within one run") { micro, transfer, serve }.Parse(args).Invoke();

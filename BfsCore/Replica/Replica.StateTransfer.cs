@@ -8,7 +8,8 @@ namespace BfsCore.Replication;
 /// <param name="Fetched">Pages fetched, because they differed.</param>
 /// <param name="Cleared">Pages that differed and became zeros.</param>
 /// <param name="Repaired">What was there before was damaged, not only old.</param>
-public readonly record struct StateTransferReport(SeqNum Checkpoint, long Fetched, long Cleared, bool Repaired);
+/// <param name="Micros">How long it took, from the first FETCH on.</param>
+public readonly record struct StateTransferReport(SeqNum Checkpoint, long Fetched, long Cleared, bool Repaired, long Micros);
 
 /// <summary>State transfer (§5.3.2): fetching what this replica lacks, and answering those who fetch.</summary>
 public sealed partial class Replica
@@ -25,6 +26,7 @@ public sealed partial class Replica
     private const int MaxPinnedCheckpoints = 16;
 
     private StateTransfer? _transfer;
+    private long _transferStartMicros;
     private long _transferDeadlineMicros = long.MaxValue;
     private int _nextSource;
     private readonly SeqNum[] _pinned;
@@ -58,6 +60,7 @@ public sealed partial class Replica
         if (_transfer is null)
         {
             PrepareForTransfer();
+            _transferStartMicros = _now.MonotonicMicros;
         }
         _transfer = new StateTransfer(_pages, seq, digest, abandoned: _transfer);
         Counters.StateTransfers++;
@@ -175,7 +178,8 @@ public sealed partial class Replica
         }
         _transfer = null;
         _transferDeadlineMicros = long.MaxValue;
-        var report = new StateTransferReport(seq, transfer.PagesInstalled, transfer.PagesCleared, Repaired: Diverged);
+        var report = new StateTransferReport(seq, transfer.PagesInstalled, transfer.PagesCleared, Repaired: Diverged,
+            _now.MonotonicMicros - _transferStartMicros);
         Counters.PagesFetched += transfer.PagesInstalled;
         Counters.PagesCleared += transfer.PagesCleared;
         Diverged = false;

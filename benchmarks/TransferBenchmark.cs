@@ -1,0 +1,96 @@
+using System.Diagnostics;
+using System.Globalization;
+using BfsCore;
+using BfsCore.State;
+using Spectre.Console;
+
+namespace BfsBench;
+
+/// <summary>
+/// State transfer (§8.4.2): one of four replicas is ended and starts again with nothing, while nobody, or clients of which
+/// 10 or 50 % or all write pages at random, use the service. The rate is that of the pages fetched, from the first FETCH
+/// until the replica takes part again.
+/// </summary>
+internal static class TransferBenchmark
+{
+    private const int BasePort = 17_700;
+    private const int Clients = 5;
+    private const int Victim = 3;
+    private const int FillPages = 256;
+
+    private static readonly (string Name, int? WritePercent)[] Loads = [("idle", null), ("10-writes", 10), ("50-writes", 50), ("100-writes", 100)];
+
+    public static Results Run(bool quick)
+    {
+        int runs = quick ? 2 : 5;
+        long bytes = quick ? 256L << 20 : 1L << 30;
+        var results = new Results();
+        AnsiConsole.Progress().HideCompleted(false).Start(progress =>
+        {
+            ProgressTask task = progress.AddTask("state transfer", maxValue: Loads.Length * runs);
+            using var cluster = new BenchCluster(ClusterMode.Bft, Clients, BasePort, bytes);
+            using var load = new Load(cluster, Clients);
+            Fill(load, bytes / PagedState.PageBytes);
+            for (int run = 0; run < runs; run++)
+            {
+                foreach ((string name, int? writes) in Loads)
+                {
+                    Measure(cluster, load, bytes / PagedState.PageBytes, name, writes, results);
+                    task.Increment(1);
+                }
+            }
+        });
+        return results;
+    }
+
+    private static void Fill(Load load, long pages)
+    {
+        long next = 0;
+        load.Begin(() => (PageService.Write(Math.Min(Interlocked.Add(ref next, FillPages) - FillPages, pages - FillPages), FillPages, 1), false));
+        while (next < pages)
+        {
+            load.RunFor(TimeSpan.FromMilliseconds(50));
+        }
+        // Some more, so that all of it is in a stable checkpoint.
+        load.RunFor(TimeSpan.FromSeconds(1));
+        load.Finish();
+    }
+
+    private static void Measure(BenchCluster cluster, Load load, long pages, string name, int? writePercent, Results results)
+    {
+        var random = new Random(1);
+        if (writePercent is { } percent)
+        {
+            load.Begin(() => random.Next(100) < percent
+                ? (PageService.Write(random.NextInt64(pages), 1, random.NextInt64()), false)
+                : (PageService.Read(random.NextInt64(pages)), true));
+            load.RunFor(TimeSpan.FromSeconds(1));
+            load.TakeCompleted();
+            load.RunFor(TimeSpan.FromSeconds(1));
+            results.Add($"operations-before-{name}", "BFS", "operations/s", load.TakeCompleted());
+        }
+        Process server = cluster.Replace(Victim);
+        Task<string?> report = server.StandardOutput.ReadLineAsync();
+        load.TakeCompleted();
+        long start = Stopwatch.GetTimestamp();
+        while (!report.IsCompleted)
+        {
+            load.RunFor(TimeSpan.FromMilliseconds(10));
+            if (Stopwatch.GetElapsedTime(start) > TimeSpan.FromSeconds(120))
+            {
+                throw new InvalidOperationException("the replica did not catch up in two minutes");
+            }
+        }
+        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        if (writePercent is not null)
+        {
+            results.Add($"operations-during-{name}", "BFS", "operations/s", load.TakeCompleted() / seconds);
+            load.Finish();
+        }
+        string[] words = report.Result!.Split(' ');
+        long fetched = long.Parse(words[2], CultureInfo.InvariantCulture);
+        long micros = long.Parse(words[3], CultureInfo.InvariantCulture);
+        results.Add($"transfer-{name}", "BFS", "MB/s", fetched * (double)PagedState.PageBytes / micros);
+        results.Add($"start-to-caught-up-{name}", "BFS", "ms", seconds * 1000);
+    }
+}
