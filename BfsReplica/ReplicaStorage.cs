@@ -85,17 +85,11 @@ internal sealed class ReplicaStorage : IDisposable
         }
     }
 
-    /// <summary>A state transfer has ended. The files are brought up to it at once if they were damaged.</summary>
-    public void OnTransferred(StateTransferReport report)
-    {
+    /// <summary>A state transfer has ended, and the image was saved.</summary>
+    public void OnTransferred(StateTransferReport report) =>
         _logger.LogInformation("state transfer: checkpoint {Checkpoint} is here; {Fetched} pages differed and were fetched, "
             + "{Cleared} became zeros, in {Millis} ms; {State}", report.Checkpoint, report.Fetched, report.Cleared, report.Micros / 1000,
             report.Repaired ? "the state is repaired" : "the state is up to date");
-        if (report.Repaired)
-        {
-            Try(() => SaveImage(report.Checkpoint, cleanStop: false));
-        }
-    }
 
     /// <summary>To be called every second: saves once nothing has been executed for a while.</summary>
     public void OnSecond(Replica replica)

@@ -63,7 +63,7 @@ internal sealed class BenchCluster : IDisposable
     public Process Replace(int id)
     {
         End(_servers[id]);
-        System.IO.Directory.Delete(Directory.Replica(new ReplicaId(id)), recursive: true);
+        Array.ForEach(System.IO.Directory.GetFiles(Directory.Replica(new ReplicaId(id)), "votes.*"), File.Delete);
         return _servers[id] = Start(id);
     }
 

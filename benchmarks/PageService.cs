@@ -63,6 +63,7 @@ internal sealed class PageService : IService
         {
             Fill(_state.Modify(page * PagedState.PageBytes, PagedState.PageBytes), x ^ ((ulong)page << 32));
         }
+        result[..8].Clear();
         return 8;
     }
 

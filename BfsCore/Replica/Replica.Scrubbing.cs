@@ -50,6 +50,7 @@ public sealed partial class Replica
         DamagedPageFound?.Invoke(page);
         _pages.RollbackTo(_stable);
         _lastExecuted = _lastCommitted = _stable;
+        _observer?.OnRolledBack(Id, _stable);
         _pages.RecomputeDigest(page);
         Diverged = true;
         ResetStatusTimer();

@@ -11,26 +11,28 @@ namespace BfsCore.Replication;
 /// <param name="Micros">How long it took, from the first FETCH on.</param>
 public readonly record struct StateTransferReport(SeqNum Checkpoint, long Fetched, long Cleared, bool Repaired, long Micros);
 
-/// <summary>State transfer (§5.3.2): fetching what this replica lacks, and answering those who fetch.</summary>
+/// <summary>State transfer (§5.3.2): fetching what this replica lacks.</summary>
 public sealed partial class Replica
 {
-    /// <summary>Things asked for at a time, over all sources.</summary>
-    private const int MaxFetchesOutstanding = 24;
-
+    /// <summary>How long an answer to a FETCH may take; doubled each time that it was asked for in vain.</summary>
     private const long FetchTimeoutMicros = 50_000;
 
-    /// <summary>How long a checkpoint is kept for a replica that fetches it, after its last FETCH (pitfall 29).</summary>
-    private const long PinMicros = 3_000_000;
+    /// <summary>An answer that others have overtaken for so many times that long is lost.</summary>
+    private const int OvertakenTimeouts = 4;
 
-    /// <summary>Checkpoints are kept for others only while fewer than this many are held: bounds their memory.</summary>
-    private const int MaxPinnedCheckpoints = 16;
+    /// <summary>After so long without any right answer the checkpoint is no longer there, and a later one is fetched.</summary>
+    private const long FetchStalledMicros = 3 * FetchTimeoutMicros;
+
+    /// <summary>A wrong answer is asked for again so much later: forged ones must not make us ask at their rate.</summary>
+    private const long AskAgainMicros = 1_000;
 
     private StateTransfer? _transfer;
     private long _transferStartMicros;
     private long _transferDeadlineMicros = long.MaxValue;
-    private int _nextSource;
-    private readonly SeqNum[] _pinned;
-    private readonly long[] _pinnedUntilMicros;
+    private long _lastFetchedMicros;
+    private ulong _holders;
+    private readonly FetchSources _sources;
+    private readonly long[] _heardMicros;
 
     /// <summary>Called when a state transfer has ended.</summary>
     public Action<StateTransferReport>? StateTransferred { get; set; }
@@ -62,10 +64,20 @@ public sealed partial class Replica
             PrepareForTransfer();
             _transferStartMicros = _now.MonotonicMicros;
         }
-        _transfer = new StateTransfer(_pages, seq, digest, abandoned: _transfer);
-        Counters.StateTransfers++;
-        AskForMore();
+        BeginTransfer(new StateTransfer(_pages, seq, digest, abandoned: _transfer));
         FinishStateTransfer();
+    }
+
+    private void BeginTransfer(StateTransfer transfer)
+    {
+        _transfer = transfer;
+        _holders = 0;
+        _sources.Reset();
+        _lastFetchedMicros = _now.MonotonicMicros;
+        Array.Fill(_heardMicros, _now.MonotonicMicros);
+        Counters.StateTransfers++;
+        _transferDeadlineMicros = _now.MonotonicMicros + FetchTimeoutMicros;
+        AskForMore();
     }
 
     /// <summary>
@@ -85,49 +97,73 @@ public sealed partial class Replica
 
     private void RunStateTransfer()
     {
-        if (_transfer is null || _now.MonotonicMicros < _transferDeadlineMicros)
+        long now = _now.MonotonicMicros;
+        if (_transfer is null || now < _transferDeadlineMicros)
         {
             return;
         }
-        // What they still hold may have moved on while the answers were waited for.
-        ConsiderStateTransfer(stuck: true);
+        if (now - _lastFetchedMicros >= FetchStalledMicros)
+        {
+            // What they still hold may have moved on.
+            ConsiderStateTransfer(stuck: true);
+        }
         if (_transfer is null)
         {
             return;
         }
-        foreach (FetchItem item in _transfer.Asked)
+        for (int i = _transfer.Asked.Count - 1; i >= 0; i--)
         {
-            if (item.DeadlineMicros <= _now.MonotonicMicros)
+            FetchItem item = _transfer.Asked[i];
+            if (now >= DeadlineOf(item))
             {
-                Ask(item);
+                _sources.Settled(item.Source, item.Cost);
+                _sources.Late(item.Source);
+                _transfer.GiveUp(item);
             }
         }
         AskForMore();
+        _transferDeadlineMicros = now + (FetchTimeoutMicros / 4);
+        FinishStateTransfer();
+    }
+
+    /// <summary>
+    /// A replica answers in order, so that what it is asked waits for what it was asked before: nothing of it is late while
+    /// other answers come from it, within bounds.
+    /// </summary>
+    private long DeadlineOf(FetchItem item)
+    {
+        long timeout = FetchTimeoutMicros << Math.Min(item.Failures, 3);
+        long since = Math.Max(item.AskedMicros, _heardMicros[item.Source.Value]);
+        return Math.Min(since + timeout, item.AskedMicros + (OvertakenTimeouts * timeout));
     }
 
     private void AskForMore()
     {
-        while (_transfer!.Outstanding < MaxFetchesOutstanding && _transfer.TryNext(out FetchItem item))
+        NoteHolders();
+        while (_transfer!.Next is { } item
+            && _sources.TryChoose(_holders, item.FailedSource, out ReplicaId source, out int room))
         {
-            Ask(item);
+            _transfer.Ask(source, room, _now.MonotonicMicros);
+            _sources.Asked(source, item.Cost);
+            SendFetch(item);
         }
-        _transferDeadlineMicros = _now.MonotonicMicros + FetchTimeoutMicros;
     }
 
-    /// <summary>Asks the next of those who announced the checkpoint, in turn, so that all share the work.</summary>
-    private void Ask(FetchItem item)
+    /// <summary>Who announced the checkpoint holds it, and keeps it for a while though it may have announced later ones.</summary>
+    private void NoteHolders()
     {
         for (int i = 0; i < _n; i++)
         {
-            var source = new ReplicaId(_nextSource++ % _n);
-            if (source != Id && _checkpoints.Announced(source, _transfer!.Checkpoint, _transfer.Root))
+            if (i != Id.Value && _checkpoints.Announced(new ReplicaId(i), _transfer!.Checkpoint, _transfer.Root))
             {
-                item.Source = source;
-                break;
+                _holders |= 1UL << i;
             }
         }
-        item.DeadlineMicros = _now.MonotonicMicros + FetchTimeoutMicros;
-        int size = Fetch.Write(_message, _transfer!.Checkpoint, item.Level, item.Index, item.Mask, Id);
+    }
+
+    private void SendFetch(FetchItem item)
+    {
+        int size = Fetch.Write(_message, _transfer!.Checkpoint, item.Level, item.Index, item.AskedMask, Id);
         _keys.AuthenticateTo(item.Source, _message.AsSpan(0, Fetch.HeaderBytes), _message.AsSpan(Fetch.HeaderBytes, MessageHeader.TagBytes));
         _network.SendToReplica(item.Source, _message.AsSpan(0, size));
     }
@@ -137,13 +173,10 @@ public sealed partial class Replica
         if (!MetaData.TryParse(message, _n, out MetaData metaData))
         {
             Drop(DropReason.Malformed);
-            return;
         }
-        if (_transfer is not null)
+        else if (_transfer is not null)
         {
-            _transfer.OnMetaData(metaData);
-            AskForMore();
-            FinishStateTransfer();
+            Account(_transfer.OnMetaData(metaData), 1);
         }
     }
 
@@ -152,11 +185,34 @@ public sealed partial class Replica
         if (!Data.TryParse(message, out Data data))
         {
             Drop(DropReason.Malformed);
+        }
+        else if (_transfer is not null)
+        {
+            Account(_transfer.OnData(data), BitOperations.PopCount(data.Mask));
+        }
+    }
+
+    private void Account(in FetchAnswer answer, int pages)
+    {
+        if (answer.Item is not { } item)
+        {
+            Drop(DropReason.Stale);
             return;
         }
-        if (_transfer is not null)
+        _sources.Settled(item.Source, answer.Settled);
+        if (answer.Wrong)
         {
-            _transfer.OnData(data);
+            Drop(DropReason.BadDigest);
+            _sources.Lied(item.Source);
+            _sources.Settled(item.Source, item.Cost);
+            _transfer!.GiveUp(item);
+            _transferDeadlineMicros = Math.Min(_transferDeadlineMicros, _now.MonotonicMicros + AskAgainMicros);
+            return;
+        }
+        _lastFetchedMicros = _heardMicros[item.Source.Value] = _now.MonotonicMicros;
+        if (answer.Complete)
+        {
+            _sources.Answered(item.Source, pages);
             AskForMore();
             FinishStateTransfer();
         }
@@ -172,8 +228,7 @@ public sealed partial class Replica
         if (!_pages.TryCompleteTransfer(seq, transfer.Root))
         {
             Diverged = true;
-            _transfer = transfer.Again();
-            AskForMore();
+            BeginTransfer(transfer.Again());
             return;
         }
         _transfer = null;
@@ -232,94 +287,5 @@ public sealed partial class Replica
         {
             _incompleteBatches += _log.Find(seq) is { HasPrePrepare: true, PrePrepared: false } ? 1 : 0;
         }
-    }
-
-    private void OnFetch(ReadOnlySpan<byte> message, SourceAddress source)
-    {
-        if (!Fetch.TryParse(message, _n, out Fetch fetch) || fetch.Level >= _pages.Levels - 1
-            || fetch.Index >= _pages.NodesAt(fetch.Level) || (fetch.Mask != 0 && fetch.Level != _pages.Levels - 2))
-        {
-            Drop(DropReason.Malformed);
-            return;
-        }
-        if (fetch.Replica == Id || !_keys.VerifyFrom(fetch.Replica, fetch.Header, fetch.Mac))
-        {
-            Drop(DropReason.BadMac);
-            _keys.OnKeyTrouble(fetch.Replica.Value, source, _now.MonotonicMicros);
-            return;
-        }
-        if (!StateIsWhole || !_pages.HasCheckpoint(fetch.Checkpoint) || fetch.Checkpoint > _lastCommitted)
-        {
-            Drop(DropReason.OutsideWaterMarks);
-            return;
-        }
-        _pinned[fetch.Replica.Value] = fetch.Checkpoint;
-        _pinnedUntilMicros[fetch.Replica.Value] = _now.MonotonicMicros + PinMicros;
-        if (fetch.Mask == 0)
-        {
-            SendMetaData(fetch);
-        }
-        else
-        {
-            SendPages(fetch);
-        }
-    }
-
-    private void SendMetaData(in Fetch fetch)
-    {
-        int size = MetaData.WriteHeader(_message, fetch.Checkpoint, fetch.Level, fetch.Index, Id);
-        Span<byte> children = _message.AsSpan(MetaData.HeaderBytes, MetaData.ChildrenBytes);
-        children.Clear();
-        for (int i = 0; i < PagedState.Fanout; i++)
-        {
-            long child = (fetch.Index * PagedState.Fanout) + i;
-            if (child < _pages.NodesAt(fetch.Level + 1))
-            {
-                _pages.NodeDigestAt(fetch.Checkpoint, fetch.Level + 1, child).Write(children[(i * Digest.SizeBytes)..]);
-            }
-        }
-        _network.SendToReplica(fetch.Replica, _message.AsSpan(0, size));
-    }
-
-    private void SendPages(in Fetch fetch)
-    {
-        long first = fetch.Index * PagedState.Fanout;
-        ulong rest = fetch.Mask;
-        while (rest != 0)
-        {
-            ulong mask = 0;
-            int count = 0;
-            for (; rest != 0 && count < Data.MaxPages; rest &= rest - 1)
-            {
-                long page = first + BitOperations.TrailingZeroCount(rest);
-                if (page < _pages.PageCount)
-                {
-                    mask |= rest & (~rest + 1);
-                    _pages.PageAt(fetch.Checkpoint, page)
-                        .CopyTo(_message.AsSpan(Data.HeaderBytes + (count++ * PagedState.PageBytes)));
-                }
-            }
-            if (count > 0)
-            {
-                int size = Data.WriteHeader(_message, fetch.Checkpoint, fetch.Index, mask);
-                _network.SendToReplica(fetch.Replica, _message.AsSpan(0, size));
-                Counters.PagesSent += count;
-            }
-        }
-    }
-
-    /// <summary>Releases checkpoints below the stable one, except what a fetching replica still needs, within bounds.</summary>
-    private void DiscardCheckpoints()
-    {
-        SeqNum keepFrom = _stable;
-        for (int i = 0; i < _n; i++)
-        {
-            if (_pinnedUntilMicros[i] > _now.MonotonicMicros && _pinned[i] < keepFrom
-                && _stable - _pinned[i] < (long)MaxPinnedCheckpoints * _config.CheckpointPeriod)
-            {
-                keepFrom = _pinned[i];
-            }
-        }
-        _pages.DiscardBefore(keepFrom);
     }
 }

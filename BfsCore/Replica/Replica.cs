@@ -66,6 +66,9 @@ public sealed partial class Replica : IServerEngine
         _checkpoints = new CheckpointVotes(config);
         _pinned = new SeqNum[_n];
         _pinnedUntilMicros = new long[_n];
+        _sources = new FetchSources(_n);
+        _budgets = new int[_n];
+        _heardMicros = new long[_n];
         _scratch = new byte[12 + (config.MaxBatchRequests * Digest.SizeBytes)];
         _message = new byte[Limits.MaxResultBytes + 4096];
         _stable = _lastExecuted = _lastCommitted = _lastIssued = pages.LastCheckpoint;

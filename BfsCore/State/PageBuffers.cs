@@ -13,12 +13,18 @@ internal sealed unsafe class PageBuffers : IDisposable
     private readonly nint[] _free = new nint[MaxFree];
     private int _freeCount;
 
-    public byte* Take() => _freeCount > 0
-        ? (byte*)_free[--_freeCount]
-        : (byte*)NativeMemory.Alloc(PagedState.PageBytes);
+    /// <summary>Buffers handed out and not yet back.</summary>
+    public long InUse { get; private set; }
+
+    public byte* Take()
+    {
+        InUse++;
+        return _freeCount > 0 ? (byte*)_free[--_freeCount] : (byte*)NativeMemory.Alloc(PagedState.PageBytes);
+    }
 
     public void Return(byte* buffer)
     {
+        InUse--;
         if (_freeCount < MaxFree)
         {
             _free[_freeCount++] = (nint)buffer;

@@ -65,6 +65,9 @@ public sealed unsafe partial class PagedState : IDisposable
     /// <summary>Pages copied before a modification since the start (pages of zeros need no copy).</summary>
     public long PagesCopied { get; private set; }
 
+    /// <summary>Pages of which copies are held for checkpoints.</summary>
+    public long CopiesHeld => _buffers.InUse;
+
     /// <summary>While true every modification asserts: a read-only execution (§5.1.3) must not change the state.</summary>
     public bool ReadOnlyGuard
     {

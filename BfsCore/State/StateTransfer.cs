@@ -16,10 +16,34 @@ public sealed class FetchItem
     public ulong Mask { get; internal set; }
     internal Digest[]? PageDigests { get; init; }
 
-    /// <summary>Whom it was asked of last, and until when to wait for the answer.</summary>
-    public ReplicaId Source { get; set; }
-    public long DeadlineMicros { get; set; }
+    /// <summary>Which of the pages are asked for now: as many as the source has room for.</summary>
+    public ulong AskedMask { get; private set; }
+
+    /// <summary>Whom it is asked of, and since when.</summary>
+    public ReplicaId Source { get; private set; }
+    public long AskedMicros { get; private set; }
+
+    /// <summary>How often it was asked for in vain, and of whom last.</summary>
+    public int Failures { get; private set; }
+    public ReplicaId? FailedSource { get; private set; }
+
+    /// <summary>What is under way, in pages; META-DATA counts as one.</summary>
+    public int Cost => FetchSources.CostOf(AskedMask);
+
+    internal void Ask(ReplicaId source, int room, long nowMicros) =>
+        (Source, AskedMask, AskedMicros) = (source, FetchSources.Lowest(Mask, room), nowMicros);
+
+    internal void Fail() => (FailedSource, Failures) = (Source, Failures + 1);
+
+    internal void Take(ulong page) => (Mask, AskedMask) = (Mask & ~page, AskedMask & ~page);
 }
+
+/// <summary>What a message was to a transfer.</summary>
+/// <param name="Item">What it answers; null for nothing that is under way.</param>
+/// <param name="Settled">How much of it came, in pages; META-DATA counts as one.</param>
+/// <param name="Complete">Everything that was asked came.</param>
+/// <param name="Wrong">It does not have the digest that it must have.</param>
+public readonly record struct FetchAnswer(FetchItem? Item, int Settled, bool Complete, bool Wrong);
 
 /// <summary>
 /// The fetching side of state transfer (§5.3.2) without its messages' ways: walks down the partition tree of a checkpoint
@@ -101,37 +125,43 @@ public sealed class StateTransfer
 
     public bool Done => _waiting.Count == 0 && _asked.Count == 0;
 
-    public int Outstanding => _asked.Count;
-
-    /// <summary>Items under way; the caller asks again those whose deadline passed.</summary>
+    /// <summary>Items under way; the caller gives up those that do not come.</summary>
     public IReadOnlyList<FetchItem> Asked => _asked;
 
-    /// <summary>The next thing to ask for; it counts as under way.</summary>
-    public bool TryNext(out FetchItem item)
+    /// <summary>The next thing to ask for; null when all is under way or here.</summary>
+    public FetchItem? Next => _waiting.TryPeek(out FetchItem? item) ? item : null;
+
+    /// <summary>The next thing is asked of somebody, for at most so many pages.</summary>
+    public void Ask(ReplicaId source, int room, long nowMicros)
     {
-        if (!_waiting.TryPop(out item!))
-        {
-            return false;
-        }
+        FetchItem item = _waiting.Pop();
+        item.Ask(source, room, nowMicros);
         _asked.Add(item);
-        return true;
     }
 
-    public void OnMetaData(in MetaData message)
+    /// <summary>It did not come, or was wrong: it is to be asked for again.</summary>
+    public void GiveUp(FetchItem item)
+    {
+        item.Fail();
+        BfsAssert.That(_asked.Remove(item));
+        _waiting.Push(item);
+    }
+
+    public FetchAnswer OnMetaData(in MetaData message)
     {
         if (message.Checkpoint != Checkpoint || Find(message.Level, message.Index, pages: false) is not { } item)
         {
-            return;
+            return default;
         }
         if (PartitionTree.NodeDigest(item.Level, item.Index, message.Children) != item.Digest)
         {
             WrongAnswers++;
-            item.DeadlineMicros = 0;
-            return;
+            return new FetchAnswer(item, 0, false, Wrong: true);
         }
         _asked.Remove(item);
         MetaDataReceived++;
         Compare(item, message.Children);
+        return new FetchAnswer(item, 1, Complete: true, false);
     }
 
     private void Compare(FetchItem parent, ReadOnlySpan<byte> children)
@@ -168,17 +198,20 @@ public sealed class StateTransfer
         }
     }
 
-    public void OnData(in Data message)
+    public FetchAnswer OnData(in Data message)
     {
         if (message.Checkpoint != Checkpoint || Find(_pages.Levels - 2, message.Family, pages: true) is not { } item)
         {
-            return;
+            return default;
         }
         int position = 0;
+        int settled = 0;
+        bool wrong = false;
         for (ulong rest = message.Mask; rest != 0; rest &= rest - 1, position++)
         {
             int child = BitOperations.TrailingZeroCount(rest);
-            if ((item.Mask & (1UL << child)) == 0)
+            ulong page = 1UL << child;
+            if ((item.Mask & page) == 0)
             {
                 continue;
             }
@@ -186,17 +219,24 @@ public sealed class StateTransfer
             if (PartitionTree.PageDigest(content) != item.PageDigests![child])
             {
                 WrongAnswers++;
-                item.DeadlineMicros = 0;
+                wrong = true;
                 continue;
             }
             Install((item.Index * PagedState.Fanout) + child, content, item.PageDigests[child]);
             PagesInstalled++;
-            item.Mask &= ~(1UL << child);
+            settled += (item.AskedMask & page) != 0 ? 1 : 0;
+            item.Take(page);
         }
-        if (item.Mask == 0)
+        bool complete = item.AskedMask == 0;
+        if (complete)
         {
             _asked.Remove(item);
+            if (item.Mask != 0)
+            {
+                _waiting.Push(item);
+            }
         }
+        return new FetchAnswer(item, settled, complete, wrong && !complete);
     }
 
     private void Install(long page, ReadOnlySpan<byte> content, in Digest digest)

@@ -182,29 +182,3 @@ public sealed class StateCheckingTests
         Assert.Equal(0, cluster.Replicas[2].Counters.StateTransfers);
     }
 }
-
-/// <summary>Operation ('f', x) fills page x of its state with x and counts; the result is the count.</summary>
-internal sealed class FillingService : IService
-{
-    private StateRegion? _state;
-
-    public void Open(StateRegion state)
-    {
-        Assert.Null(_state);
-        _state = state;
-    }
-
-    public void StateReplaced() => Assert.NotNull(_state);
-
-    public bool IsReadOnly(ReadOnlySpan<byte> operation) => operation.Length > 0 && operation[0] == (byte)'r';
-
-    public int Execute(in ExecutionContext context, ReadOnlySpan<byte> operation, Span<byte> result)
-    {
-        if (operation.Length >= 2 && operation[0] == (byte)'f')
-        {
-            _state!.Modify(4096L * (1 + operation[1]), 4096).Fill((byte)(operation[1] + 1));
-        }
-        result[..8].Clear();
-        return 8;
-    }
-}
