@@ -96,10 +96,14 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
     /// <exception cref="IOException">The state or the log could not be saved.</exception>
     public void Run()
     {
-        _loop.AddReader(_transport.Descriptor, () => _transport.Receive(this));
+        if (_transport.ReplicaDescriptor >= 0)
+        {
+            _loop.AddReader(_transport.ReplicaDescriptor, () => _transport.ReceiveFromReplicas(this));
+        }
+        _loop.AddReader(_transport.Descriptor, () => _transport.ReceiveFromAnybody(this));
         if (_transport.MulticastDescriptor >= 0)
         {
-            _loop.AddReader(_transport.MulticastDescriptor, () => _transport.Receive(this));
+            _loop.AddReader(_transport.MulticastDescriptor, () => _transport.ReceiveFromReplicas(this));
         }
         else if (_config.MulticastGroup is { } group && !_testFaults)
         {

@@ -15,10 +15,14 @@ internal sealed class ServerOnLoop : ILoopClient, IMessageHandler
     public ServerOnLoop(EventLoop loop, UdpTransport transport, IServerEngine engine)
     {
         (_engine, _transport) = (engine, transport);
-        loop.AddReader(transport.Descriptor, () => _transport.Receive(this));
+        if (transport.ReplicaDescriptor >= 0)
+        {
+            loop.AddReader(transport.ReplicaDescriptor, () => _transport.ReceiveFromReplicas(this));
+        }
+        loop.AddReader(transport.Descriptor, () => _transport.ReceiveFromAnybody(this));
         if (transport.MulticastDescriptor >= 0)
         {
-            loop.AddReader(transport.MulticastDescriptor, () => _transport.Receive(this));
+            loop.AddReader(transport.MulticastDescriptor, () => _transport.ReceiveFromReplicas(this));
         }
         loop.AddClient(this);
         engine.Start(loop.Now);

@@ -34,8 +34,8 @@ internal static class Fragment
 }
 
 /// <summary>
-/// Puts fragments together, for a bounded number of messages at a time; the one begun longest ago gives way. A sender that
-/// never finishes can only push out unfinished messages.
+/// Puts fragments together, for a bounded number of messages at a time. When there are too many, the sender with the most loses the
+/// one that it began first: who never finishes pushes out its own (pitfall 2).
 /// </summary>
 internal sealed class Reassembler
 {
@@ -79,6 +79,24 @@ internal sealed class Reassembler
         return message.ReceivedBytes == totalBytes ? message.Bytes.AsSpan(0, totalBytes) : default;
     }
 
+    private int FirstOfTheMostDemanding()
+    {
+        int victim = 0, most = 0;
+        for (int i = 0; i < _unfinished.Count; i++)
+        {
+            int count = 0;
+            for (int j = i; j < _unfinished.Count; j++)
+            {
+                count += _unfinished[j].Source == _unfinished[i].Source ? 1 : 0;
+            }
+            if (count > most)
+            {
+                (victim, most) = (i, count);
+            }
+        }
+        return victim;
+    }
+
     private Unfinished FindOrBegin(SourceAddress source, uint number, int totalBytes)
     {
         foreach (Unfinished candidate in _unfinished)
@@ -90,8 +108,9 @@ internal sealed class Reassembler
         }
         if (_unfinished.Count == MaxUnfinished)
         {
-            _spare.Push(_unfinished[0]);
-            _unfinished.RemoveAt(0);
+            int victim = FirstOfTheMostDemanding();
+            _spare.Push(_unfinished[victim]);
+            _unfinished.RemoveAt(victim);
         }
         Unfinished message = _spare.Count > 0 ? _spare.Pop() : new Unfinished();
         (message.Source, message.Number, message.TotalBytes, message.ReceivedBytes) = (source, number, totalBytes, 0);

@@ -28,6 +28,7 @@ public sealed class UdpTransport : INetwork, IDisposable
     private const int MaxBatchesPerWake = 4;
 
     private readonly UdpSocket _socket;
+    private readonly UdpSocket? _fromReplicas;
     private readonly SocketAddress?[] _replicas;
     private readonly Outbox _toAll = new();
     private readonly Outbox?[] _toReplica;
@@ -36,6 +37,7 @@ public sealed class UdpTransport : INetwork, IDisposable
     private readonly ClusterConfig _config;
     private readonly AddressBook _addresses = new();
     private readonly Reassembler _reassembler = new();
+    private readonly Reassembler _replicaReassembler = new();
     private readonly byte[] _fragmentHeader = new byte[Fragment.HeaderBytes];
     private readonly MulticastPath? _multicast;
     private readonly SourceAddress[] _replicaSources;
@@ -75,6 +77,7 @@ public sealed class UdpTransport : INetwork, IDisposable
         if (self >= 0)
         {
             _ownSource = _replicaSources[self];
+            _fromReplicas = config.N > 1 ? ReplicaLane.TryOpen(_socket, replicas.Where((_, i) => i != self)) : null;
             _multicast = config.MulticastGroup is { } group && local.AddressFamily == AddressFamily.InterNetwork
                 ? MulticastPath.TryJoin(group, local, _socket.Socket, self, config.N)
                 : null;
@@ -124,6 +127,9 @@ public sealed class UdpTransport : INetwork, IDisposable
     /// <summary>The descriptor to wait on.</summary>
     public int Descriptor => _socket.Descriptor;
 
+    /// <summary>The descriptor of what other replicas send, to wait on before the others; -1 when it is not apart.</summary>
+    public int ReplicaDescriptor => _fromReplicas?.Descriptor ?? -1;
+
     /// <summary>The descriptor of the multicast group, to wait on as well; -1 when there is none.</summary>
     public int MulticastDescriptor => _multicast?.Receiving.Descriptor ?? -1;
 
@@ -169,9 +175,18 @@ public sealed class UdpTransport : INetwork, IDisposable
 
     public long DatagramsSent => _socket.Sent;
 
-    /// <summary>Handles the datagrams that are there, up to a bound; returns whether there were any.</summary>
-    public bool Receive(IMessageHandler handler) =>
-        Receive(_socket, handler) | (_multicast is not null && Receive(_multicast.Receiving, handler));
+    /// <summary>
+    /// Handles the datagrams that are there, up to a bound, those of replicas first (pitfall 2); returns whether there were any.
+    /// </summary>
+    public bool Receive(IMessageHandler handler) => ReceiveFromReplicas(handler) | ReceiveFromAnybody(handler);
+
+    /// <summary>As <see cref="Receive"/>, for <see cref="ReplicaDescriptor"/> and <see cref="MulticastDescriptor"/>.</summary>
+    public bool ReceiveFromReplicas(IMessageHandler handler) =>
+        (_fromReplicas is not null && Receive(_fromReplicas, handler))
+        | (_multicast is not null && Receive(_multicast.Receiving, handler));
+
+    /// <summary>As <see cref="Receive"/>, for <see cref="Descriptor"/>.</summary>
+    public bool ReceiveFromAnybody(IMessageHandler handler) => Receive(_socket, handler);
 
     private bool Receive(UdpSocket socket, IMessageHandler handler)
     {
@@ -189,12 +204,12 @@ public sealed class UdpTransport : INetwork, IDisposable
                 }
                 if (_multicast is not null && IsProbe(datagram))
                 {
-                    OnProbe(datagram, source, byMulticast: socket != _socket);
+                    OnProbe(datagram, source, byMulticast: socket == _multicast.Receiving);
                 }
                 else if (source != _ownSource || _multicast is null)
                 {
                     // What this replica multicast itself comes back to it.
-                    Unpack(datagram, source, handler);
+                    Unpack(datagram, source, handler, socket == _socket ? _reassembler : _replicaReassembler);
                 }
             }
             received |= count > 0;
@@ -219,7 +234,7 @@ public sealed class UdpTransport : INetwork, IDisposable
         }
     }
 
-    private void Unpack(ReadOnlySpan<byte> datagram, SourceAddress source, IMessageHandler handler)
+    private static void Unpack(ReadOnlySpan<byte> datagram, SourceAddress source, IMessageHandler handler, Reassembler reassembler)
     {
         if (Bundle.Is(datagram))
         {
@@ -230,7 +245,7 @@ public sealed class UdpTransport : INetwork, IDisposable
             }
             return;
         }
-        ReadOnlySpan<byte> whole = Fragment.Is(datagram) ? _reassembler.Add(datagram, source) : datagram;
+        ReadOnlySpan<byte> whole = Fragment.Is(datagram) ? reassembler.Add(datagram, source) : datagram;
         if (whole.Length > 0)
         {
             handler.Receive(whole, source);
@@ -375,6 +390,7 @@ public sealed class UdpTransport : INetwork, IDisposable
     public void Dispose()
     {
         _multicast?.Dispose();
+        _fromReplicas?.Dispose();
         _socket.Dispose();
     }
 }

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using BfsCore;
 using BfsCore.Hosting;
 using BfsCore.Hosting.Net;
@@ -118,6 +119,52 @@ public sealed class UdpTransportTests
         Assert.Equal(10, ReceiveAll(b).Messages.Count);
         Assert.Equal(10, ReceiveAll(c).Messages.Count);
         Assert.Equal(3, a.DatagramsSent);
+    }
+
+    /// <summary>Replicas are served first, and a flood of others cannot take their place in the kernel (pitfall 2).</summary>
+    [Theory]
+    [InlineData("127.0.0.1")]
+    [InlineData("::1")]
+    public void A_flood_leaves_what_replicas_send_alone(string host)
+    {
+        ClusterConfig config = Config();
+        config = config with { Replicas = [.. config.Replicas.Select(r => r with { Host = host })] };
+        using var a = UdpTransport.ForReplica(config, new ReplicaId(0));
+        using var b = UdpTransport.ForReplica(config, new ReplicaId(1));
+        Assert.True(b.ReplicaDescriptor >= 0);
+        using var flood = new Socket(b.LocalEndPoint.AddressFamily, SocketType.Dgram, ProtocolType.Udp);
+        byte[] junk = Message(60_000);
+        for (int i = 0; i < 1_000; i++)
+        {
+            flood.SendTo(junk, b.LocalEndPoint);
+        }
+        for (int i = 0; i < 20; i++)
+        {
+            a.SendToReplica(new ReplicaId(1), Message(9_000, (byte)i));
+        }
+        a.Flush();
+        var inbox = new Inbox();
+        b.Receive(inbox);
+        Assert.True(inbox.Messages.Count > 20);
+        Assert.All(inbox.Messages.Take(20), m => Assert.Equal(b.AddressOf(new ReplicaId(0)), m.Source));
+        Assert.All(inbox.Messages.Skip(20), m => Assert.NotEqual(b.AddressOf(new ReplicaId(0)), m.Source));
+        Assert.Throws<TransportException>(() => UdpTransport.ForReplica(config, new ReplicaId(1)));
+    }
+
+    [Fact]
+    public void Who_never_finishes_a_message_pushes_out_only_its_own()
+    {
+        byte[] part = new byte[Fragment.HeaderBytes + 1_000];
+        var reassembler = new Reassembler();
+        Fragment.WriteHeader(part, 1, 2_000, 0);
+        Assert.True(reassembler.Add(part, new SourceAddress(1)).IsEmpty);
+        for (uint number = 0; number < 100; number++)
+        {
+            Fragment.WriteHeader(part, number, 2_000, 0);
+            Assert.True(reassembler.Add(part, new SourceAddress(2)).IsEmpty);
+        }
+        Fragment.WriteHeader(part, 1, 2_000, 1_000);
+        Assert.Equal(2_000, reassembler.Add(part, new SourceAddress(1)).Length);
     }
 
     /// <summary>Flushes and receives everywhere until nothing more comes.</summary>
