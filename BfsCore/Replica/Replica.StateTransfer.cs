@@ -32,7 +32,7 @@ public sealed partial class Replica
     private long _lastFetchedMicros;
     private ulong _holders;
     private readonly FetchSources _sources;
-    private readonly long[] _heardMicros;
+    private readonly long[] _answeredMicros;
 
     /// <summary>Called when a state transfer has ended.</summary>
     public Action<StateTransferReport>? StateTransferred { get; set; }
@@ -74,7 +74,7 @@ public sealed partial class Replica
         _holders = 0;
         _sources.Reset();
         _lastFetchedMicros = _now.MonotonicMicros;
-        Array.Fill(_heardMicros, _now.MonotonicMicros);
+        Array.Fill(_answeredMicros, _now.MonotonicMicros);
         Counters.StateTransfers++;
         _transferDeadlineMicros = _now.MonotonicMicros + FetchTimeoutMicros;
         AskForMore();
@@ -133,7 +133,7 @@ public sealed partial class Replica
     private long DeadlineOf(FetchItem item)
     {
         long timeout = FetchTimeoutMicros << Math.Min(item.Failures, 3);
-        long since = Math.Max(item.AskedMicros, _heardMicros[item.Source.Value]);
+        long since = Math.Max(item.AskedMicros, _answeredMicros[item.Source.Value]);
         return Math.Min(since + timeout, item.AskedMicros + (OvertakenTimeouts * timeout));
     }
 
@@ -209,7 +209,7 @@ public sealed partial class Replica
             _transferDeadlineMicros = Math.Min(_transferDeadlineMicros, _now.MonotonicMicros + AskAgainMicros);
             return;
         }
-        _lastFetchedMicros = _heardMicros[item.Source.Value] = _now.MonotonicMicros;
+        _lastFetchedMicros = _answeredMicros[item.Source.Value] = _now.MonotonicMicros;
         if (answer.Complete)
         {
             _sources.Answered(item.Source, pages);

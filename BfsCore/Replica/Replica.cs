@@ -68,7 +68,7 @@ public sealed partial class Replica : IServerEngine
         _pinnedUntilMicros = new long[_n];
         _sources = new FetchSources(_n);
         _budgets = new int[_n];
-        _heardMicros = new long[_n];
+        _answeredMicros = new long[_n];
         _scratch = new byte[12 + (config.MaxBatchRequests * Digest.SizeBytes)];
         _message = new byte[Limits.MaxResultBytes + 4096];
         _stable = _lastExecuted = _lastCommitted = _lastIssued = pages.LastCheckpoint;
