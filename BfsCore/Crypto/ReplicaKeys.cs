@@ -16,6 +16,7 @@ public sealed class ReplicaKeys
     private readonly IKeyExchange _exchange;
     private readonly IEntropy _entropy;
     private readonly IStableStore _store;
+    private readonly SignatureBudget _budget;
 
     private readonly MacKey?[] _toReplica;
     private readonly MacKey?[] _fromReplica;
@@ -30,9 +31,10 @@ public sealed class ReplicaKeys
     private ulong _session;
 
     public ReplicaKeys(ClusterConfig config, ReplicaId self, INetwork network, IKeyExchange exchange, IEntropy entropy,
-        IStableStore store)
+        IStableStore store, SignatureBudget budget)
     {
         (_config, _self, _network, _exchange, _entropy, _store) = (config, self, network, exchange, entropy, store);
+        _budget = budget;
         int principals = config.N + config.Clients.Count;
         _toReplica = new MacKey?[config.N];
         _fromReplica = new MacKey?[config.N];
@@ -151,6 +153,11 @@ public sealed class ReplicaKeys
         // The very last NEW-KEY may install its key again in a replica that was restarted: it is still the newest one.
         bool again = message.Counter == _lastCounter[index] && !HasKey(index);
         if (message.Counter <= _lastCounter[index] && !again)
+        {
+            return false;
+        }
+        // A session is named by the counter that it began with.
+        if (message.Session > message.Counter || !_budget.TrySpendKey(index, nowMicros))
         {
             return false;
         }

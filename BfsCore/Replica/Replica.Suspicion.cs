@@ -1,3 +1,4 @@
+using BfsCore.Crypto;
 using BfsCore.Messages;
 
 namespace BfsCore.Replication;

@@ -51,7 +51,8 @@ public sealed partial class Replica : IServerEngine
         _observer = observer;
         _votes = votes;
         (_entropy, _store) = (entropy, store);
-        _keys = new ReplicaKeys(config, id, network, exchange, entropy, store);
+        _budget = new SignatureBudget(_n, config.Clients.Count);
+        _keys = new ReplicaKeys(config, id, network, exchange, entropy, store, _budget);
         long tableBytes = ReplyTable.SizeFor(config);
         _replies = new ReplyTable(pages.Window(0, tableBytes), config);
         _pool = new RequestPool(_n, config.InlineThresholdBytes);
@@ -59,7 +60,6 @@ public sealed partial class Replica : IServerEngine
         _pending = new StoredRequest?[config.Clients.Count * config.SlotsPerClient];
         _standing = new Standing[config.Clients.Count];
         _itemsOfClient = new int[config.Clients.Count];
-        _budget = new SignatureBudget(_n, config.Clients.Count);
         _tentativeReply = new long[_pending.Length];
         _deferredReads = new StoredRequest?[_pending.Length];
         _deferredOrder = new int[_pending.Length];
