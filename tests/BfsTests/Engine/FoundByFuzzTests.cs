@@ -213,5 +213,22 @@ public sealed class FoundByFuzzTests
         cluster.Pass(500_000);
     }
 
+    /// <summary>It says nothing when it leaves a view, so its log has only what it entered.</summary>
+    [Fact]
+    public void A_view_that_was_entered_in_silence_is_read_back()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster(n: 7).Start();
+        _ = cluster.Invoke([(byte)'a', 0, 0]);
+        cluster.Logs[3] = new MemoryVoteLog();
+        cluster.Restart(3, silently: true);
+        cluster.Pass(1_000_000);
+        cluster.Filter = (to, from, _) => to != 0 && from != 0;
+        _ = cluster.Invoke([(byte)'a', 0, 0]);
+        cluster.Pass(5_000_000);
+        Assert.Equal((1, true, true), (cluster.Replicas[3].View.Value, cluster.Replicas[3].ViewActive, cluster.Replicas[3].IsSilent));
+        cluster.Restart(3);
+        Assert.Equal((1, true, true), (cluster.Replicas[3].View.Value, cluster.Replicas[3].ViewActive, cluster.Replicas[3].IsSilent));
+    }
+
     private static bool IsTag(byte[] message, MessageTag tag) => MessageHeader.TryReadTag(message, out MessageTag found) && found == tag;
 }
