@@ -14,10 +14,13 @@ internal sealed class BenchCluster : IDisposable
 {
     private readonly List<Process> _servers = [];
     private readonly string _service;
+    private readonly bool _probe;
 
     /// <param name="stateBytes">Of the <see cref="PageService"/>; without it the <see cref="NullService"/>.</param>
-    public BenchCluster(ClusterMode mode, int clients, int basePort, long? stateBytes = null)
+    /// <param name="probe">With a <see cref="ViewChangeProbe"/> around each replica.</param>
+    public BenchCluster(ClusterMode mode, int clients, int basePort, long? stateBytes = null, bool probe = false)
     {
+        _probe = probe;
         _service = stateBytes is null ? "null" : "pages";
         Directory = new ClusterDirectory(System.IO.Directory.CreateTempSubdirectory("bfs-bench-").FullName);
         Config = ClusterFounder.Create(Directory, new ClusterPlan
@@ -30,7 +33,7 @@ internal sealed class BenchCluster : IDisposable
         });
         for (int i = 0; i < Config.N; i++)
         {
-            _servers.Add(Start(i));
+            _servers.Add(Launch(i));
         }
     }
 
@@ -45,7 +48,7 @@ internal sealed class BenchCluster : IDisposable
             return s.TotalProcessorTime.TotalMicroseconds;
         })];
 
-    private Process Start(int id)
+    private Process Launch(int id)
     {
         var start = new ProcessStartInfo(Environment.ProcessPath!) { UseShellExecute = false, RedirectStandardOutput = true };
         if (System.IO.Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
@@ -56,19 +59,33 @@ internal sealed class BenchCluster : IDisposable
         {
             start.ArgumentList.Add(argument);
         }
+        if (_probe)
+        {
+            start.ArgumentList.Add("--probe");
+        }
         return Process.Start(start) ?? throw new InvalidOperationException("a server process could not be started");
     }
 
     /// <summary>Ends a server without warning, and starts it again with nothing.</summary>
     public Process Replace(int id)
     {
-        End(_servers[id]);
+        Kill(id);
+        return Start(id);
+    }
+
+    /// <summary>Ends a server without warning.</summary>
+    public void Kill(int id) => End(_servers[id]);
+
+    /// <summary>Starts a server again that was ended, with nothing.</summary>
+    public Process Start(int id)
+    {
+        // Not the counters: they must not go back (§4.2).
         Array.ForEach(System.IO.Directory.GetFiles(Directory.Replica(new ReplicaId(id)), "votes.*"), File.Delete);
-        return _servers[id] = Start(id);
+        return _servers[id] = Launch(id);
     }
 
     /// <summary>What a server process runs, until it is ended.</summary>
-    public static int Serve(string path, int id, string service)
+    public static int Serve(string path, int id, string service, bool probe)
     {
         var directory = new ClusterDirectory(path);
         ClusterConfig config = ClusterFile.Read(directory.ClusterFile);
@@ -96,7 +113,7 @@ internal sealed class BenchCluster : IDisposable
                 }
             };
         }
-        _ = new ServerOnLoop(loop, transport, engine);
+        _ = new ServerOnLoop(loop, transport, probe && engine is Replica probed ? new ViewChangeProbe(probed, transport) : engine);
         // A server whose benchmark was killed ends by itself.
         int parent = Native.ParentProcess();
         void StopIfAlone()

@@ -84,6 +84,14 @@ internal sealed class Load : IDisposable
         return done;
     }
 
+    /// <summary>The longest that an operation took which completed since the last call, microseconds; 0 when there was none.</summary>
+    public double TakeLongestMicros()
+    {
+        double longest = _clients.SelectMany(c => c.Latencies).DefaultIfEmpty().Max();
+        _clients.ForEach(c => c.Reset());
+        return longest;
+    }
+
     private static double OwnCpuMicros()
     {
         using var self = Process.GetCurrentProcess();

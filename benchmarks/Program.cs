@@ -27,11 +27,24 @@ transfer.SetAction(parsed =>
     return 0;
 });
 
+var viewChange = new Command("viewchange", "the time that view changes take, idle and under load, and stalls when the primary is killed (§8.5)") { json, quick };
+viewChange.SetAction(parsed =>
+{
+    Results results = ViewChangeBenchmark.Run(parsed.GetValue(quick));
+    results.Print();
+    if (parsed.GetValue(json) is { } file)
+    {
+        results.WriteJson(file.FullName);
+    }
+    return 0;
+});
+
 var cluster = new Option<string>("--cluster") { Required = true };
 var id = new Option<int>("--id") { Required = true };
 var service = new Option<string>("--service") { DefaultValueFactory = _ => "null" };
-var serve = new Command("serve", "one server process of a benchmark") { cluster, id, service };
+var probe = new Option<bool>("--probe");
+var serve = new Command("serve", "one server process of a benchmark") { cluster, id, service, probe };
 serve.Hidden = true;
-serve.SetAction(parsed => BenchCluster.Serve(parsed.GetValue(cluster)!, parsed.GetValue(id), parsed.GetValue(service)!));
+serve.SetAction(parsed => BenchCluster.Serve(parsed.GetValue(cluster)!, parsed.GetValue(id), parsed.GetValue(service)!, parsed.GetValue(probe)));
 
-return new RootCommand("BFS benchmarks: figures are medians, and ratios within one run") { micro, transfer, serve }.Parse(args).Invoke();
+return new RootCommand("BFS benchmarks: figures are medians, and ratios within one run") { micro, transfer, viewChange, serve }.Parse(args).Invoke();
