@@ -91,6 +91,15 @@ public sealed record ClusterConfig
     /// <summary>Pages of the state compared with their digests in the background, per second (§5.3.3); 0 for none.</summary>
     public int ScrubPagesPerSecond { get; init; } = 800;
 
+    /// <summary>T_k: replicas and clients choose new session keys so often (§4.3.1), milliseconds; 0: only when they start.</summary>
+    public int KeyRefreshMillis { get; init; } = 15_000;
+
+    /// <summary>T_w: so often the watchdog of each replica starts a recovery (§4.3.3), staggered, seconds; 0: never.</summary>
+    public int WatchdogSeconds { get; init; } = 3_600;
+
+    /// <summary>A recovery that takes longer raises an alarm at all replicas (§4.3.3, pitfall 42), seconds.</summary>
+    public int RecoveryAlarmSeconds { get; init; } = 120;
+
     public int N => Replicas.Count;
 
     /// <summary>How many replicas may be faulty: n = 3f+1.</summary>
@@ -194,6 +203,18 @@ public sealed record ClusterConfig
         if (ScrubPagesPerSecond is < 0 or > 1_000_000)
         {
             return "scrubPagesPerSecond must be from 0 to 1000000";
+        }
+        if (KeyRefreshMillis is not 0 and < 100)
+        {
+            return "keyRefreshMillis must be 0 or at least 100: several times what a message takes (§4.3.3)";
+        }
+        if (RecoveryAlarmSeconds < 1)
+        {
+            return "recoveryAlarmSeconds must be positive";
+        }
+        if (WatchdogSeconds is not 0 and < 10)
+        {
+            return "watchdogSeconds must be 0 or at least 10: a recovery must end before the next one begins";
         }
         if (ViewRotationCheckpoints < 0)
         {

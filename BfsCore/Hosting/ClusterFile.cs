@@ -107,6 +107,9 @@ public static class ClusterFile
             ViewChangeTimeoutMillis = fields.Number("viewChangeTimeoutMillis", defaults.ViewChangeTimeoutMillis),
             ViewRotationCheckpoints = fields.Number("viewRotationCheckpoints", defaults.ViewRotationCheckpoints),
             ScrubPagesPerSecond = fields.Number("scrubPagesPerSecond", defaults.ScrubPagesPerSecond),
+            KeyRefreshMillis = fields.Number("keyRefreshMillis", defaults.KeyRefreshMillis),
+            WatchdogSeconds = fields.Number("watchdogSeconds", defaults.WatchdogSeconds),
+            RecoveryAlarmSeconds = fields.Number("recoveryAlarmSeconds", defaults.RecoveryAlarmSeconds),
         };
         fields.End();
         return FirstProblem(config) is { } problem ? throw new FormatException(problem) : config;
@@ -189,6 +192,9 @@ public static class ClusterFile
         json.WriteNumber("viewChangeTimeoutMillis", config.ViewChangeTimeoutMillis);
         json.WriteNumber("viewRotationCheckpoints", config.ViewRotationCheckpoints);
         json.WriteNumber("scrubPagesPerSecond", config.ScrubPagesPerSecond);
+        json.WriteNumber("keyRefreshMillis", config.KeyRefreshMillis);
+        json.WriteNumber("watchdogSeconds", config.WatchdogSeconds);
+        json.WriteNumber("recoveryAlarmSeconds", config.RecoveryAlarmSeconds);
         json.WriteNumber("maxClockSkewMillis", config.MaxClockSkewMillis);
         json.WriteNumber("datagramBytes", config.DatagramBytes);
         json.WriteString("multicastGroup", config.MulticastGroup);

@@ -57,6 +57,9 @@ public sealed class ClusterFileTests : IDisposable
             ViewChangeTimeoutMillis = 99,
             ViewRotationCheckpoints = 7,
             ScrubPagesPerSecond = 11,
+            KeyRefreshMillis = 12_000,
+            WatchdogSeconds = 13,
+            RecoveryAlarmSeconds = 14,
         };
         ClusterFile.Write(_directory.ClusterFile, made);
         ClusterConfig read = ClusterFile.Read(_directory.ClusterFile);
