@@ -18,8 +18,6 @@ public static partial class MutantList
             "if (count < _config.WeakQuorum)", "if (count <= _n)"),
         new("timeout-doubles", "the timeout doubles with each view that brought nothing", "§2.3.5", ViewChangeFile,
             "_timeoutDoublings = Math.Min(_timeoutDoublings + 1, MaxTimeoutDoublings);", "_timeoutDoublings = 0;"),
-        new("timeout-cap", "the timeout doubles only so often", "pitfall 20", ViewChangeFile,
-            "private const int MaxTimeoutDoublings = 3;", "private const int MaxTimeoutDoublings = 30;"),
         new("resend-view-change", "view-changes are sent again whatever the timers say", "§5.2, pitfall 19", StatusFile,
             "            SendStatusPending();\n            SendStatus();\n            SendOwnViewChange();\n", "            SendStatus();\n"),
         new("help-into-view", "a replica in an earlier view is sent the view-changes it lacks", "§5.2, pitfall 23", PendingFile,
