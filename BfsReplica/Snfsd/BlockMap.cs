@@ -2,6 +2,13 @@ using System.Runtime.InteropServices;
 
 namespace BfsReplica.Snfsd;
 
+/// <summary>Takes the blocks that a file's map names one by one.</summary>
+/// <param name="block">A block's number, as it stands in the map: the visitor judges it before it is read.</param>
+/// <param name="levels">0 for content, else how many levels of pointers start in this block.</param>
+/// <param name="index">Which block of the file it is; for an indirect block, the first one below it.</param>
+/// <returns>Whether to read what an indirect block points to.</returns>
+internal delegate bool MapVisitor(uint block, int levels, long index);
+
 /// <summary>
 /// Where a file's blocks are: 12 direct pointers in the inode, then trees of indirect blocks of 1024 pointers with one, two
 /// and three levels. A zero pointer is a hole. A sequential gigabyte costs one pointer per block; a byte at a terabyte
@@ -98,7 +105,7 @@ internal sealed class BlockMap(Volume volume)
 
     private void FreeTree(ref uint pointer, int levels, long first, ref Inode inode)
     {
-        long childSpan = 1L << ((levels - 1) * FanoutBits);
+        long childSpan = SpanOf(levels - 1);
         int firstChild = (int)(first / childSpan);
         for (int i = firstChild; i < Fanout; i++)
         {
@@ -137,27 +144,32 @@ internal sealed class BlockMap(Volume volume)
         }
     }
 
-    /// <summary>Calls back for every block that the map names, indirect ones included (for the consistency check).</summary>
-    public void Visit(in Inode inode, Action<uint> onBlock)
+    /// <summary>Calls back for every block that the map names, indirect ones included (for checks).</summary>
+    public void Visit(in Inode inode, MapVisitor visitor)
     {
+        long index = 0;
         for (int i = 0; i < PointerCount; i++)
         {
-            VisitTree(inode.Map[i], Math.Max(0, i - DirectCount + 1), onBlock);
+            int levels = Math.Max(0, i - DirectCount + 1);
+            VisitTree(inode.Map[i], levels, index, visitor);
+            index += SpanOf(levels);
         }
     }
 
-    private void VisitTree(uint block, int levels, Action<uint> onBlock)
+    private void VisitTree(uint block, int levels, long index, MapVisitor visitor)
     {
-        if (block == 0)
+        if (block == 0 || !visitor(block, levels, index))
         {
             return;
         }
-        onBlock(block);
         for (int i = 0; levels > 0 && i < Fanout; i++)
         {
-            VisitTree(Pointers(block)[i], levels - 1, onBlock);
+            VisitTree(Pointers(block)[i], levels - 1, index + (i * SpanOf(levels - 1)), visitor);
         }
     }
+
+    /// <summary>Blocks of the file that are reached through a pointer to so many levels.</summary>
+    private static long SpanOf(int levels) => 1L << (levels * FanoutBits);
 
     private static (int Root, int Levels, long Within) Locate(long index)
     {

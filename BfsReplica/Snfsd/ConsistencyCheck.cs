@@ -49,21 +49,23 @@ public static class ConsistencyCheck
         private void CheckContent(uint number, in Inode inode)
         {
             int before = _blocks.Count;
-            void Reference(uint block)
+            bool Reference(uint block)
             {
-                if (block > _volume.Super.BlockCount || !_blocks.Add(block))
+                if (block - 1 < _volume.Super.BlockCount && _blocks.Add(block))
                 {
-                    _problems.Add($"inode {number} refers to block {block}, which is taken or beyond the end");
+                    return true;
                 }
+                _problems.Add($"inode {number} refers to block {block}, which is taken or beyond the end");
+                return false;
             }
             if (inode.IsDirectory)
             {
-                service.Directories.VisitBlocks(inode, Reference);
+                service.Directories.VisitBlocks(inode, (block, _, _) => Reference(block));
                 CheckNames(number, inode);
             }
             else if (!inode.IsInline)
             {
-                service.Map.Visit(inode, Reference);
+                service.Map.Visit(inode, (block, _, _) => Reference(block));
                 CheckTail(number, inode);
             }
             Compare($"blocks of inode {number}", inode.Blocks, (uint)(_blocks.Count - before));

@@ -7,6 +7,13 @@ namespace BfsReplica.Snfsd;
 internal delegate bool EntryVisitor<TState>(ref TState state, ulong key, uint inode, scoped ReadOnlySpan<byte> name)
     where TState : allows ref struct;
 
+/// <summary>Takes the blocks of a directory one by one.</summary>
+/// <param name="block">A block's number, as it stands in the directory: the visitor judges it before it is read.</param>
+/// <param name="isIndex">Whether it is an index block, not a leaf.</param>
+/// <param name="level">0 for the root, then one more for each index block on the way.</param>
+/// <returns>Whether to read what an index block points to.</returns>
+internal delegate bool DirectoryVisitor(uint block, bool isIndex, int level);
+
 /// <summary>
 /// Directories: names by hash (extendible hashing in a trie). A small one is one leaf inside the inode, then one leaf
 /// block; a larger one has index blocks of 1024 pointers, each level using ten more bits of the key. Runs of pointers
@@ -344,29 +351,32 @@ internal sealed class Directory(Volume volume)
         return true;
     }
 
-    /// <summary>Calls back for every block of the directory (for the consistency check).</summary>
-    public void VisitBlocks(in Inode directory, Action<uint> onBlock)
+    /// <summary>Calls back for every block of the directory (for checks); index blocks too deep to be right are not read.</summary>
+    public void VisitBlocks(in Inode directory, DirectoryVisitor visitor)
     {
         if (!directory.IsInline)
         {
-            VisitTree(directory.Map[0], (directory.Flags & InodeFlags.Indexed) != 0, onBlock);
+            VisitTree(directory.Map[0], (directory.Flags & InodeFlags.Indexed) != 0, 0, visitor);
         }
     }
 
-    private void VisitTree(uint block, bool index, Action<uint> onBlock)
+    private void VisitTree(uint block, bool isIndex, int level, DirectoryVisitor visitor)
     {
-        onBlock(block);
+        bool below = visitor(block, isIndex, level) && isIndex && level < MaxLevels;
         uint previous = 0;
-        for (int i = 0; index && i < Slots; i++)
+        for (int i = 0; below && i < Slots; i++)
         {
             uint pointer = Pointers(block)[i];
             if (pointer != 0 && pointer != previous)
             {
-                VisitTree(pointer & ~IndexMark, (pointer & IndexMark) != 0, onBlock);
+                VisitTree(BlockOf(pointer), (pointer & IndexMark) != 0, level + 1, visitor);
             }
             previous = pointer;
         }
     }
+
+    /// <summary>The block that a pointer of an index block leads to, be it an index block or a leaf.</summary>
+    public static uint BlockOf(uint pointer) => pointer & ~IndexMark;
 
     private ReadOnlySpan<uint> Pointers(uint block) => MemoryMarshal.Cast<byte, uint>(volume.Block(block));
 

@@ -103,6 +103,15 @@ internal struct Inode
     public readonly bool IsDirectory => (Mode & FileMode.TypeMask) == FileMode.Directory;
     public readonly bool IsRegular => (Mode & FileMode.TypeMask) == FileMode.Regular;
     public readonly bool IsSymlink => (Mode & FileMode.TypeMask) == FileMode.Symlink;
+
+    /// <summary>Whether the fields agree as they do in every inode that is in use.</summary>
+    public readonly bool IsPlausible =>
+        (Mode & FileMode.TypeMask) is FileMode.Fifo or FileMode.CharDevice or FileMode.Directory or FileMode.BlockDevice
+            or FileMode.Regular or FileMode.Symlink or FileMode.Socket
+        && (Mode & ~(FileMode.TypeMask | FileMode.Permissions)) == 0
+        && (Flags & ~(InodeFlags.Inline | InodeFlags.Indexed)) == 0
+        && (IsDirectory || !IsInline || Size <= InlineBytes)
+        && OrphanOwner <= Volume.MaxClients;
 }
 
 /// <summary>Bits of a mode, as in stat(2).</summary>
@@ -124,6 +133,37 @@ internal static class FileMode
     public const uint Permissions = 0xfff;
 }
 
+/// <summary>Where things are in a region: the first pages of its parts. It follows from the region's size alone.</summary>
+internal readonly record struct VolumeLayout(long Pages, uint InodeCount, uint InodeBitmapPage, uint BlockBitmapPage,
+    uint InodeTablePage, uint DataPage)
+{
+    /// <summary>The page of the orphan lists, one head for each client.</summary>
+    public const int OrphanPage = 1;
+
+    private const int BitsPerPage = Volume.BlockBytes * 8;
+    private const long RegionBytesPerInode = 8 * 1024;
+
+    public static VolumeLayout For(long regionBytes)
+    {
+        long pages = regionBytes / Volume.BlockBytes;
+        uint inodes = (uint)Math.Clamp(regionBytes / RegionBytesPerInode, 64, 1 << 30);
+        uint inodeBitmap = OrphanPage + 1;
+        uint blockBitmap = inodeBitmap + ((inodes + 1 + BitsPerPage - 1) / BitsPerPage);
+        uint table = blockBitmap + (uint)((pages + BitsPerPage - 1) / BitsPerPage);
+        uint data = table + (uint)((((long)(inodes + 1) * Inode.SizeBytes) + Volume.BlockBytes - 1) / Volume.BlockBytes);
+        return new VolumeLayout(pages, inodes, inodeBitmap, blockBitmap, table, data);
+    }
+
+    /// <summary>Whether the region has room for the parts and at least one block.</summary>
+    public bool Fits => DataPage < Pages;
+
+    /// <summary>Blocks that the region has room for.</summary>
+    public uint BlockCount => (uint)Math.Clamp(Pages - DataPage, 0, int.MaxValue);
+
+    /// <summary>Whether a number is that of a block.</summary>
+    public bool HasBlock(uint number) => number >= 1 && number <= BlockCount;
+}
+
 /// <summary>The volume's places and its free lists. All state is in the region; nothing is cached here but the layout.</summary>
 internal sealed class Volume
 {
@@ -131,10 +171,6 @@ internal sealed class Volume
 
     /// <summary>Blocks that only removals may use, so that a full drive can always be emptied.</summary>
     public const uint ReservedBlocks = 16;
-
-    private const int BitsPerPage = BlockBytes * 8;
-    private const long RegionBytesPerInode = 8 * 1024;
-    private const int OrphanPage = 1;
 
     private readonly StateRegion _region;
     private readonly uint _inodeBitmapPage;
@@ -159,6 +195,17 @@ internal sealed class Volume
         _dataPage = super.DataPage;
     }
 
+    /// <summary>To look at a region whatever it holds; the superblock is not believed, and nothing is changed.</summary>
+    public Volume(StateRegion region, in VolumeLayout layout)
+    {
+        BfsCore.BfsAssert.That(layout.Fits);
+        _region = region;
+        _inodeBitmapPage = layout.InodeBitmapPage;
+        _blockBitmapPage = layout.BlockBitmapPage;
+        _inodeTablePage = layout.InodeTablePage;
+        _dataPage = layout.DataPage;
+    }
+
     /// <summary>The superblock, to read.</summary>
     public ref readonly Superblock Super => ref _region.Get<Superblock>(0);
 
@@ -168,21 +215,18 @@ internal sealed class Volume
     /// <summary>Writes superblock and root directory; bitmaps that are all zero mean that all is free.</summary>
     private void Format(uint ownerUid, uint ownerGid)
     {
-        long pages = _region.SizeBytes / BlockBytes;
-        uint inodes = (uint)Math.Clamp(_region.SizeBytes / RegionBytesPerInode, 64, 1 << 30);
-        uint inodeBitmapPages = (inodes + 1 + BitsPerPage - 1) / BitsPerPage;
-        uint blockBitmapPages = (uint)((pages + BitsPerPage - 1) / BitsPerPage);
-        uint tablePages = (uint)(((long)(inodes + 1) * Inode.SizeBytes + BlockBytes - 1) / BlockBytes);
+        var layout = VolumeLayout.For(_region.SizeBytes);
+        BfsCore.BfsAssert.That(layout.Fits);
         ref Superblock super = ref ChangeSuper();
         super.Magic = Superblock.RightMagic;
         super.Version = Superblock.RightVersion;
-        super.InodeBitmapPage = OrphanPage + 1;
-        super.BlockBitmapPage = super.InodeBitmapPage + inodeBitmapPages;
-        super.InodeTablePage = super.BlockBitmapPage + blockBitmapPages;
-        super.DataPage = super.InodeTablePage + tablePages;
-        super.InodeCount = inodes;
-        super.BlockCount = (uint)Math.Min(pages - super.DataPage, int.MaxValue);
-        super.InodesFree = inodes - 1;
+        super.InodeBitmapPage = layout.InodeBitmapPage;
+        super.BlockBitmapPage = layout.BlockBitmapPage;
+        super.InodeTablePage = layout.InodeTablePage;
+        super.DataPage = layout.DataPage;
+        super.InodeCount = layout.InodeCount;
+        super.BlockCount = layout.BlockCount;
+        super.InodesFree = super.InodeCount - 1;
         super.BlocksFree = super.BlockCount;
         super.InodeHint = 2;
         super.NextGeneration = 1;
@@ -204,6 +248,9 @@ internal sealed class Volume
     public ref Inode ChangeInode(uint number) => ref _region.Modify<Inode>(InodeAt(number));
 
     private long InodeAt(uint number) => ((long)_inodeTablePage * BlockBytes) + ((long)number * Inode.SizeBytes);
+
+    /// <summary>A page of the region, to read.</summary>
+    public ReadOnlySpan<byte> Page(uint number) => _region.Read((long)number * BlockBytes, BlockBytes);
 
     /// <summary>A data block, to read. Blocks are numbered from 1; 0 is a hole.</summary>
     public ReadOnlySpan<byte> Block(uint number) => _region.Read(BlockAt(number), BlockBytes);
@@ -264,10 +311,10 @@ internal sealed class Volume
     public bool BlockUsed(uint number) => GetBit(_blockBitmapPage, number - 1);
 
     /// <summary>First orphan that a client holds; zero when there is none.</summary>
-    public uint OrphanHead(int client) => _region.Get<uint>((OrphanPage * BlockBytes) + (client * sizeof(uint)));
+    public uint OrphanHead(int client) => _region.Get<uint>((VolumeLayout.OrphanPage * BlockBytes) + (client * sizeof(uint)));
 
     public void SetOrphanHead(int client, uint inode) =>
-        _region.Modify<uint>((OrphanPage * BlockBytes) + (client * sizeof(uint))) = inode;
+        _region.Modify<uint>((VolumeLayout.OrphanPage * BlockBytes) + (client * sizeof(uint))) = inode;
 
     /// <summary>Clients whose orphans the volume can list.</summary>
     public static int MaxClients => BlockBytes / sizeof(uint);

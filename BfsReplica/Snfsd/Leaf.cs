@@ -29,6 +29,27 @@ internal static class Leaf
 
     public static int Next(ReadOnlySpan<byte> leaf, int at) => at + EntryHeaderBytes + leaf[at + 12];
 
+    /// <summary>Whether a whole entry is at a place, in a leaf that may be damaged; if not, nothing can be read from there on.</summary>
+    public static bool HasEntry(ReadOnlySpan<byte> leaf, int at)
+    {
+        int end = Math.Min(Used(leaf), leaf.Length);
+        return at + EntryHeaderBytes <= end && Next(leaf, at) <= end;
+    }
+
+    /// <summary>Whether a leaf is whole: entries that are where they belong, and nothing behind them.</summary>
+    public static bool IsRight(ReadOnlySpan<byte> leaf)
+    {
+        int at = HeaderBytes;
+        int count = 0;
+        ulong last = 0;
+        for (; HasEntry(leaf, at) && Key(leaf, at) >= last && Key(leaf, at) == NameHash.KeyOf(Name(leaf, at)); at = Next(leaf, at))
+        {
+            last = Key(leaf, at);
+            count++;
+        }
+        return at == Used(leaf) && count == Count(leaf) && !leaf[at..].ContainsAnyExcept((byte)0);
+    }
+
     /// <summary>Where an entry is, or, if it is not there, where it belongs.</summary>
     public static bool Find(ReadOnlySpan<byte> leaf, ulong key, ReadOnlySpan<byte> name, out int at)
     {
