@@ -6,8 +6,10 @@ internal static class SeedHunt
     /// <summary>What begins the line that tells of the failure; its seed follows.</summary>
     public const string Found = "first failure: seed ";
 
+    /// <param name="profile">A name in <see cref="SimProfiles"/>; null for the common mix.</param>
+    /// <param name="safetyOnly">What does not complete is no failure.</param>
     /// <returns>The exit code: 0 when nothing was violated.</returns>
-    public static int Run(long first, int count, int jobs, TextWriter output)
+    public static int Run(long first, int count, int jobs, string? profile, bool safetyOnly, TextWriter output)
     {
         long next = first - 1, failed = long.MaxValue;
         string failure = "";
@@ -22,7 +24,7 @@ internal static class SeedHunt
                 {
                     return;
                 }
-                if (RunTotals.Try(seed).Failure is { } message)
+                if (FailureOf(seed, profile, safetyOnly) is { } message)
                 {
                     lock (lockObject)
                     {
@@ -33,5 +35,26 @@ internal static class SeedHunt
         });
         output.WriteLine(failed == long.MaxValue ? $"no failure in {count} seeds" : $"{Found}{failed}: {failure}");
         return failed == long.MaxValue ? 0 : 1;
+    }
+
+    /// <summary>The first line of what a seed violates, or null.</summary>
+    public static string? FailureOf(long seed, string? profile, bool safetyOnly)
+    {
+        try
+        {
+            using var simulation = new Simulation(seed, adjust: profile is null ? null : SimProfiles.All[profile]);
+            simulation.Run();
+            return null;
+        }
+        catch (NoProgressException) when (safetyOnly)
+        {
+            return null;
+        }
+        catch (Exception e) when (e is not OutOfMemoryException)
+        {
+            // The stack tells where, for those that are no violation but a fault of a program.
+            string where = e is SimulationException ? "" : $" ({e.GetType().Name} in {e.TargetSite?.DeclaringType?.Name}.{e.TargetSite?.Name})";
+            return e.Message.Split('\n')[0] + where;
+        }
     }
 }

@@ -230,9 +230,9 @@ public sealed class Simulation : IDisposable
     private void CheckLiveness()
     {
         int outstanding = _clients.Sum(c => c.Outstanding);
-        SimulationException.Require(outstanding == 0,
+        NoProgressException.Require(outstanding == 0,
             $"{outstanding} operations did not complete within {CompletionMicros / 1_000_000} s after the network healed: {Standing()}");
-        SimulationException.Require(AllConverged,
+        NoProgressException.Require(AllConverged,
             $"the replicas did not converge within {CompletionMicros / 1_000_000} s after the network healed: {Standing()}");
     }
 

@@ -3,7 +3,7 @@ using System.Diagnostics.CodeAnalysis;
 namespace BfsSim;
 
 /// <summary>Something that must never happen did: safety, liveness, bounds, or the simulation itself.</summary>
-public sealed class SimulationException : Exception
+public class SimulationException : Exception
 {
     public SimulationException() { }
     public SimulationException(string message) : base(message) { }
@@ -14,6 +14,18 @@ public sealed class SimulationException : Exception
         if (!condition)
         {
             throw new SimulationException(message);
+        }
+    }
+}
+
+/// <summary>What had to happen has not, though nothing wrong did.</summary>
+public sealed class NoProgressException(string message) : SimulationException(message)
+{
+    public static new void Require(bool condition, string message)
+    {
+        if (!condition)
+        {
+            throw new NoProgressException(message);
         }
     }
 }

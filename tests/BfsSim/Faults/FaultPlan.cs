@@ -74,6 +74,11 @@ public sealed class FaultPlan(ClusterConfig config, SimOptions options, SimRando
 
     private void DrawFault(int replica)
     {
+        if (options.Conspirators)
+        {
+            At(0, "faulty: conspires", () => network.SetStrategy(replica, new Conspirator(LiarAt(replica))));
+            return;
+        }
         long start = random.PerMille(500) ? 0 : random.Below(options.HealMicros);
         switch (random.Below(10))
         {
@@ -107,11 +112,13 @@ public sealed class FaultPlan(ClusterConfig config, SimOptions options, SimRando
         }
     }
 
+    private FaultyReplica LiarAt(int replica) => new(replicas[replica], config, events, random.Fork(), tally,
+        (to, message) => network.Carry(replica, to, message));
+
     /// <summary>Up to three ways of lying together.</summary>
     private ISendStrategy DrawStrategies(int replica)
     {
-        var self = new FaultyReplica(replicas[replica], config, events, random.Fork(), tally,
-            (to, message) => network.Carry(replica, to, message));
+        FaultyReplica self = LiarAt(replica);
         ISendStrategy strategies = DrawStrategy(self);
         for (int more = random.Choose(0, 0, 1, 2); more > 0; more--)
         {

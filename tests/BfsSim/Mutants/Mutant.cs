@@ -12,6 +12,12 @@ public sealed record Mutant(string Name, string Protection, string Source, strin
     /// <summary>The violation must be found within so many seeds.</summary>
     public int Seeds { get; init; } = 1000;
 
+    /// <summary>A name in <see cref="SimProfiles"/>: which seeds; null for the common mix.</summary>
+    public string? Profile { get; init; } = SimProfiles.LiarName;
+
+    /// <summary>Without the protection the system stops; else only a violation of safety counts as found.</summary>
+    public bool Stops { get; init; }
+
     /// <summary>The file without the protection.</summary>
     /// <exception cref="InvalidDataException">The fragment is not there exactly once: the list has to follow the sources.</exception>
     public string Apply(string text)

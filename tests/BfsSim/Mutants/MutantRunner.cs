@@ -40,23 +40,24 @@ internal static class MutantRunner
     {
         workspace.Build(mutant);
         var clock = Stopwatch.StartNew();
-        (long Seed, string Failure)? found = Hunt(workspace, FirstSeed, seeds, jobs);
-        while (found is { } candidate && RunTotals.Try(candidate.Seed).Failure is { } failure)
+        long end = FirstSeed + seeds;
+        (long Seed, string Failure)? found = Hunt(workspace, mutant, FirstSeed, end, jobs);
+        while (found is { } candidate && SeedHunt.FailureOf(candidate.Seed, mutant.Profile, !mutant.Stops) is { } failure)
         {
             output.WriteLine($"seed {candidate.Seed} fails with all protections in place: {failure}");
-            long next = candidate.Seed + 1;
-            found = next < FirstSeed + seeds ? Hunt(workspace, next, (int)(FirstSeed + seeds - next), jobs) : null;
+            found = candidate.Seed + 1 < end ? Hunt(workspace, mutant, candidate.Seed + 1, end, jobs) : null;
         }
         workspace.Restore(mutant);
         string where = found is { } violation ? $"{violation.Seed} | {Shorten(violation.Failure)}" : "SURVIVED |";
-        output.WriteLine($"| {mutant.Protection} | {mutant.Source} | {mutant.Name} | {where} | {seeds} | {clock.Elapsed.TotalSeconds:F0} |");
+        output.WriteLine($"| {mutant.Protection} | {mutant.Source} | {mutant.Name} | {where} | {seeds} of {mutant.Profile ?? "all"} | {clock.Elapsed.TotalSeconds:F0} |");
         return found is not null;
     }
 
     /// <summary>The first seed that fails in the simulator that was built last.</summary>
-    private static (long Seed, string Failure)? Hunt(MutantWorkspace workspace, long first, int seeds, int jobs)
+    private static (long Seed, string Failure)? Hunt(MutantWorkspace workspace, Mutant mutant, long first, long end, int jobs)
     {
-        (int code, string report) = workspace.Simulate("seeds", Text(first), Text(seeds), "--jobs", Text(jobs), "--until-failure");
+        (int code, string report) = workspace.Simulate(["seeds", Text(first), Text(end - first), "--jobs", Text(jobs), "--until-failure",
+            .. mutant.Profile is { } profile ? ["--profile", profile] : Array.Empty<string>(), .. mutant.Stops ? Array.Empty<string>() : ["--safety"]]);
         int at = report.IndexOf(SeedHunt.Found, StringComparison.Ordinal);
         if (at < 0)
         {

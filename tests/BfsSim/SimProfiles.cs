@@ -1,0 +1,52 @@
+namespace BfsSim;
+
+/// <summary>Narrower choices than <see cref="SimOptions.Draw"/> makes: more of one kind of trouble in a shorter run.</summary>
+public static class SimProfiles
+{
+    public const string LiarName = "liar", ConspiratorName = "conspirator", RestartsName = "restarts";
+
+    public static IReadOnlyDictionary<string, Func<SimOptions, SimOptions>> All { get; } = new Dictionary<string, Func<SimOptions, SimOptions>>
+    {
+        [LiarName] = Liar,
+        [ConspiratorName] = options => Liar(options) with { Conspirators = true },
+        [RestartsName] = Restarts,
+    };
+
+    /// <summary>Small and fast, always with a liar, and views that change all the time.</summary>
+    private static SimOptions Liar(SimOptions options) => Short(options) with
+    {
+        FaultyReplicas = 1,
+        FaultyClients = 0,
+        Restarts = 0,
+    };
+
+    /// <summary>Processes end and start again all the time, often all at once.</summary>
+    private static SimOptions Restarts(SimOptions options) => Short(options) with
+    {
+        FaultyClients = 0,
+        Restarts = Math.Max(options.Restarts, 3) * 2,
+        MassRestartsPerMille = 300,
+    };
+
+    private static SimOptions Short(SimOptions options) => options with
+    {
+        Files = false,
+        Replicas = 4,
+        Clients = Math.Min(options.Clients, 2),
+        SlotsPerClient = Math.Min(options.SlotsPerClient, 2),
+        CheckpointPeriod = Math.Min(options.CheckpointPeriod, 4),
+        LogSize = Math.Min(options.CheckpointPeriod, 4) * 2,
+        WindowSize = Math.Min(options.WindowSize, Math.Min(options.CheckpointPeriod, 4)),
+        MaxBatchRequests = Math.Min(options.MaxBatchRequests, 4),
+        Operations = Math.Min(options.Operations, 120),
+        LossPerMille = Math.Min(options.LossPerMille, 50),
+        CorruptionPerMille = 0,
+        StragglersPerMille = 0,
+        ShortestDelayMicros = Math.Min(options.ShortestDelayMicros, 200),
+        DelaySpreadMicros = Math.Min(options.DelaySpreadMicros, 5_000),
+        LongestThinkMicros = Math.Min(options.LongestThinkMicros, 20_000),
+        ViewRotationCheckpoints = 1,
+        ViewChangeTimeoutMillis = 100,
+        HealMicros = Math.Min(options.HealMicros, 4_000_000),
+    };
+}
