@@ -168,7 +168,7 @@ public sealed class CheckerTests
         using var simulation = new Simulation(1, new KeyValueSuite(), Calm);
         simulation.MakeFaulty(2, new BfsSim.Byzantine.Mute());
         simulation.MakeFaulty(3, new BfsSim.Byzantine.Mute());
-        var e = Assert.Throws<SimulationException>(simulation.Run);
+        var e = Assert.Throws<NoProgressException>(simulation.Run);
         Assert.Contains("did not complete", e.Message, StringComparison.Ordinal);
     }
 
