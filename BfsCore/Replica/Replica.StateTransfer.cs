@@ -48,14 +48,19 @@ public sealed partial class Replica
 
     /// <summary>
     /// Starts a transfer when f+1 others name alike a checkpoint that this replica cannot reach through the log: above the
-    /// high water mark, or, when it makes no progress, one that they no longer hold the batches before.
+    /// high water mark, or, when it makes no progress, one that they no longer hold the batches before; or when a new view
+    /// starts from such a one (§3.2.4).
     /// </summary>
     private void ConsiderStateTransfer(bool stuck)
     {
         bool needed = Diverged || _floor > _lastCommitted;
         SeqNum beyond = needed ? new(Math.Max(LowWaterMark.Value - 1, 0)) : stuck ? _lastCommitted : HighWaterMark;
-        if (!_checkpoints.TryFindAhead(beyond, _config.WeakQuorum, out SeqNum seq, out Digest digest)
-            || (_transfer is not null && seq <= _transfer.Checkpoint))
+        bool found = _checkpoints.TryFindAhead(beyond, _config.WeakQuorum, out SeqNum seq, out Digest digest);
+        if (_newViewStart.Seq > seq)
+        {
+            (found, seq, digest) = (true, _newViewStart.Seq, _newViewStart.Digest);
+        }
+        if (!found || (_transfer is not null && seq <= _transfer.Checkpoint))
         {
             return;
         }

@@ -56,6 +56,10 @@ public sealed partial class Replica
     private long _responseMicros;
     private byte[]? _newView;
     private SeqNum _newViewLast;
+
+    // What the last new view starts from. f+1 replicas named it, one of them correct; a liar among them that says otherwise
+    // afterwards changes nothing.
+    private (SeqNum Seq, Digest Digest) _newViewStart;
     private int _askedFor;
     private long _viewDeadlineMicros = long.MaxValue;
     private Wait _batchWait;
@@ -665,6 +669,7 @@ public sealed partial class Replica
                 _checkpoints.Add(c.Seq, m.Replica, c.Digest, _stable);
             }
         }
+        _newViewStart = (checkpoint, newView.CheckpointDigest);
         ConsiderStateTransfer(stuck: true);
     }
 

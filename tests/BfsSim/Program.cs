@@ -7,8 +7,9 @@ Option<int> jobs = new("--jobs") { Description = "how many at a time", DefaultVa
 
 Argument<long> seed = new("N") { Description = "the seed" };
 Option<bool> trace = new("--trace") { Description = "print every message that is delivered and every batch that is executed" };
-Command one = new("seed", "Runs one seed and says what it was like.") { seed, trace };
-one.SetAction(result => SeedRunner.RunOne(result.GetValue(seed), result.GetValue(trace), Console.Out));
+Option<string?> profileOfOne = new("--profile") { Description = $"a narrower choice, {string.Join(" or ", SimProfiles.All.Keys)}" };
+Command one = new("seed", "Runs one seed and says what it was like.") { seed, trace, profileOfOne };
+one.SetAction(result => SeedRunner.RunOne(result.GetValue(seed), result.GetValue(profileOfOne), result.GetValue(trace), Console.Out));
 
 Argument<long> from = new("FROM") { Description = "the first seed" };
 Argument<int> count = new("COUNT") { Description = "how many" };

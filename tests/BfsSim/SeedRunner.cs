@@ -7,9 +7,9 @@ internal static class SeedRunner
 {
     private const int ProgressSeconds = 5;
 
-    public static int RunOne(long seed, bool trace, TextWriter output)
+    public static int RunOne(long seed, string? profile, bool trace, TextWriter output)
     {
-        using var simulation = new Simulation(seed);
+        using var simulation = new Simulation(seed, adjust: profile is null ? null : SimProfiles.All[profile]);
         output.WriteLine(simulation.Options);
         if (trace)
         {

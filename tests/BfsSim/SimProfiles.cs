@@ -32,6 +32,7 @@ public static class SimProfiles
     {
         Files = false,
         Replicas = 4,
+        FaultyReplicas = Math.Min(options.FaultyReplicas, 1),
         Clients = Math.Min(options.Clients, 2),
         SlotsPerClient = Math.Min(options.SlotsPerClient, 2),
         CheckpointPeriod = Math.Min(options.CheckpointPeriod, 4),

@@ -1,3 +1,4 @@
+using System.Numerics;
 using BfsCore;
 using BfsCore.Replication;
 using BfsSim.Nodes;
@@ -6,7 +7,7 @@ namespace BfsSim.Checkers;
 
 /// <summary>
 /// Safety among correct replicas (§2.2), checked at every step: batches that prepared in one view at one number are the
-/// same, and none prepares that differs from one that has committed; batches executed at one number are the same, tentative
+/// same; what is executed for good prepared at f+1 of them in one view, and nothing else prepares in a later one; batches executed at one number are the same, tentative
 /// ones within a view; each replica executes and commits number after number, unless it fetched a state or went back to
 /// one; checkpoints of committed states are equal. Does not check what batches contain; the clients' histories do.
 /// </summary>
@@ -19,6 +20,7 @@ public sealed class AgreementChecker : IReplicaObserver, IRestartObserver
     private readonly SeqNum[] _stable;
     private readonly Dictionary<SeqNum, Digest> _batches = [];
     private readonly Dictionary<(View, SeqNum), Digest> _prepared = [];
+    private readonly Dictionary<SeqNum, SortedDictionary<long, ulong>> _preparedAt = [];
     private readonly Dictionary<(View, SeqNum), Digest> _tentative = [];
     private readonly Dictionary<SeqNum, Digest> _checkpoints = [];
     private readonly Dictionary<SeqNum, Digest>[] _ownCheckpoints;
@@ -68,9 +70,38 @@ public sealed class AgreementChecker : IReplicaObserver, IRestartObserver
             return;
         }
         Agree(_prepared, (view, seq), batch, replica, "prepared batch");
-        SimulationException.Require(!_batches.TryGetValue(seq, out Digest committed) || committed == batch,
-            $"in {view} {seq} prepared at {replica} as {batch}, where another correct replica has executed {committed}");
+        if (!_preparedAt.TryGetValue(seq, out SortedDictionary<long, ulong>? views))
+        {
+            _preparedAt[seq] = views = [];
+        }
+        views[view.Value] = views.GetValueOrDefault(view.Value) | (1UL << replica.Value);
+        RequireLockedIn(seq);
     }
+
+    /// <summary>
+    /// Where f+1 correct replicas prepared a batch it may have committed (§2.3.3), and every later view must choose it. In an
+    /// earlier view another batch may still prepare, at fewer.
+    /// </summary>
+    private void RequireLockedIn(SeqNum seq)
+    {
+        Digest? locked = null;
+        foreach ((long view, ulong who) in _preparedAt[seq])
+        {
+            Digest batch = _prepared[(new View(view), seq)];
+            SimulationException.Require(locked is null || locked == batch,
+                $"in v{view} {seq} prepared as {batch}, though in an earlier view f+1 correct replicas prepared {locked}");
+            locked = BitOperations.PopCount(who) > MaxFaulty ? batch : locked;
+        }
+    }
+
+    private void RequirePrepared(ReplicaId replica, SeqNum seq, Digest batch)
+    {
+        bool found = _preparedAt.TryGetValue(seq, out SortedDictionary<long, ulong>? views)
+            && views.Any(v => _prepared[(new View(v.Key), seq)] == batch && BitOperations.PopCount(v.Value) > MaxFaulty);
+        SimulationException.Require(found, $"{replica} takes {seq} for committed as {batch}, which f+1 correct replicas prepared in no view");
+    }
+
+    private int MaxFaulty => (_faulty.Length - 1) / 3;
 
     public void OnRolledBack(ReplicaId replica, SeqNum checkpoint)
     {
@@ -110,6 +141,7 @@ public sealed class AgreementChecker : IReplicaObserver, IRestartObserver
         else
         {
             Agree(_batches, seq, batch, replica, "executed batch");
+            RequirePrepared(replica, seq, batch);
         }
     }
 
@@ -124,6 +156,7 @@ public sealed class AgreementChecker : IReplicaObserver, IRestartObserver
             $"{replica} committed {seq} after {_committed[replica.Value]}, executed {_executed[replica.Value]}");
         _committed[replica.Value] = seq;
         Agree(_batches, seq, batch, replica, "committed batch");
+        RequirePrepared(replica, seq, batch);
         Committed?.Invoke(replica);
         if (seq.Value % _checkpointPeriod == 0)
         {

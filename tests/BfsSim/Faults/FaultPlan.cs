@@ -122,7 +122,9 @@ public sealed class FaultPlan(ClusterConfig config, SimOptions options, SimRando
         ISendStrategy strategies = DrawStrategy(self);
         for (int more = random.Choose(0, 0, 1, 2); more > 0; more--)
         {
-            strategies = new Chain(strategies, DrawStrategy(self));
+            ISendStrategy another = DrawStrategy(self);
+            // One that flips bits comes last: the others understand what they change.
+            strategies = another is Garbler ? new Chain(strategies, another) : new Chain(another, strategies);
         }
         return strategies;
     }

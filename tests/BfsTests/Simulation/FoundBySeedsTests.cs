@@ -72,6 +72,52 @@ public sealed class FoundBySeedsTests
         Assert.False(votes.TryFindAhead(new SeqNum(50), cluster.Config.WeakQuorum, out _, out _));
     }
 
+    /// <summary>
+    /// Seed 491: a correct and a faulty replica name the checkpoint that a new view starts from, and nobody else holds it; the
+    /// faulty one then announces another state for that number. The view-changes were proof enough of it for the view, and are
+    /// for those who have to fetch it (§3.2.4).
+    /// </summary>
+    [Fact]
+    public void Where_a_new_view_starts_is_fetched_though_a_replica_that_named_it_takes_back_its_word()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster(
+            c => c with { CheckpointPeriod = 4, LogSize = 16, TentativeExecution = false, ViewChangeTimeoutMillis = 60_000 }).Start();
+        for (int i = 0; i < 3; i++)
+        {
+            cluster.Invoke(Add);
+        }
+        cluster.Filter = (to, from, m) => !MessageHeader.TryReadTag(m, out MessageTag tag)
+            || !(tag is MessageTag.Commit && to is 1 or 2) && !(from == 0 && tag is MessageTag.Checkpoint or MessageTag.Committed);
+        cluster.Invoke(Add);
+        Assert.Equal([4, 3, 3, 4], cluster.Replicas.Select(r => r.LastCommitted.Value));
+        Announce(cluster, new SeqNum(4), Digest.Read(new byte[Digest.SizeBytes]));
+        foreach (Replica replica in cluster.Replicas)
+        {
+            replica.LeaveView();
+        }
+        Func<int, int, byte[], bool> cut = cluster.Filter;
+        cluster.Filter = (to, from, m) => MessageHeader.TryReadTag(m, out MessageTag tag)
+            && (tag == MessageTag.Commit || cut(to, from, m));
+        cluster.Pass(2_000_000);
+        Assert.All(cluster.Replicas, r => Assert.Equal(1, r.View.Value));
+        Assert.All(cluster.Replicas, r => Assert.Equal(4, r.LastCommitted.Value));
+    }
+
+    /// <summary>A CHECKPOINT of replica 0 to all others.</summary>
+    private static void Announce(InMemoryCluster cluster, SeqNum seq, Digest state)
+    {
+        var message = new byte[Checkpoint.SizeFor(cluster.Config.N)];
+        Checkpoint.Write(message, cluster.Config.N, seq, state, new ReplicaId(0));
+        cluster.Replicas[0].Keys.Authenticate(message.AsSpan(0, Checkpoint.HeaderBytes), message.AsSpan(Checkpoint.HeaderBytes));
+        Func<int, int, byte[], bool> filter = cluster.Filter;
+        cluster.Filter = (to, from, m) => ReferenceEquals(m, message) || filter(to, from, m);
+        for (int to = 1; to < cluster.Config.N; to++)
+        {
+            cluster.Inject(to, 0, message);
+        }
+        cluster.Run();
+    }
+
     /// <summary>Pitfall 2: what is not authenticated is never answered with more bytes than it had.</summary>
     [Fact]
     public void A_request_under_an_unknown_key_is_answered_with_less()
