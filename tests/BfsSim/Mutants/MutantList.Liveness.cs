@@ -35,7 +35,7 @@ public static partial class MutantList
         new("wanted-batches", "batches that a new view names are fetched by digest", "§3.2.4", PendingFile,
             "        SendWantedBatches(status);\n", ""),
         new("state-transfer", "a replica that fell behind fetches a state", "§5.3.2", "BfsCore/Replica/Replica.StateTransfer.cs",
-            "            || (_transfer is not null && seq <= _transfer.Checkpoint))", "            || seq.Value > 0)"),
+            "if (!found || (_transfer is not null && seq <= _transfer.Checkpoint))", "if (!found || seq.Value > 0)"),
         new("view-after-transfer", "view entry is resumed when the transfer is complete", "pitfall 24", CheckpointFile,
             "if (!_restoring && _newViewLast > previous + _config.LogSize)", "if (!_restoring && _newViewLast.Value < 0)"),
         new("client-retries", "clients send again what has no certificate, to all", "§2.3.2", ClientFile,
