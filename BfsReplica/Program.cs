@@ -1,7 +1,11 @@
 using System.Runtime.InteropServices;
 using BfsCore.Hosting;
+using BfsCore.Hosting.KeyHolding;
 using BfsCore.Hosting.Net;
+using BfsCore.Hosting.Recovery;
 using BfsReplica;
+using BfsReplica.KeyHolding;
+using BfsReplica.Monitoring;
 using BfsReplica.Snfsd;
 using Microsoft.Extensions.Logging;
 
@@ -15,16 +19,23 @@ if (options is null)
 var logger = new LineLogger(Console.Error);
 try
 {
-    using var host = new ReplicaHost(new ClusterDirectory(options.Cluster), options.Id, config => new FileService(config), logger);
-    void Stop(PosixSignalContext context)
+    var directory = new ClusterDirectory(options.Cluster);
+    switch (options.Role)
     {
-        context.Cancel = true;
-        host.Stop();
+        case Role.KeyHolder:
+            KeyHolderProgram.Run(directory, options.Id, logger);
+            return 0;
+        case Role.Monitor:
+            return MonitorProgram.Run(directory, options.Id, options.Manifest, logger);
+        default:
+            RunReplica(directory, options, logger);
+            return 0;
     }
-    using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
-    using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-    host.Run();
-    return 0;
+}
+catch (KeyHolderException e)
+{
+    logger.LogError("{Message}", e.Message);
+    return ReplicaOptions.KeyHolderGone;
 }
 catch (Exception e) when (e is ClusterFileException or ReplicaStartException or TransportException or IOException
     or UnauthorizedAccessException)
@@ -37,4 +48,19 @@ catch (Exception e)
     // A bug: everything that helps to find it.
     logger.LogCritical("replica {Id} fails: {Exception}", options.Id.Value, e);
     return 70;
+}
+
+static void RunReplica(ClusterDirectory directory, ReplicaOptions options, ILogger logger)
+{
+    ControlChannel? channel = options.Monitored ? new ControlChannel() : null;
+    channel?.Send(new ControlLine { Kind = ControlLine.Booted });
+    using var host = new ReplicaHost(directory, options.Id, config => new FileService(config), logger, channel, options.Recover);
+    void Stop(PosixSignalContext context)
+    {
+        context.Cancel = true;
+        host.Stop();
+    }
+    using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+    using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+    host.Run();
 }

@@ -1,7 +1,9 @@
 using BfsCore;
 using BfsCore.Crypto;
 using BfsCore.Hosting;
+using BfsCore.Hosting.KeyHolding;
 using BfsCore.Hosting.Net;
+using BfsCore.Hosting.Recovery;
 using BfsCore.Replication;
 using Microsoft.Extensions.Logging;
 
@@ -11,12 +13,14 @@ namespace BfsReplica;
 /// A replica process: the engine, its service, its files and its socket around one event loop. Also answers monitors,
 /// which the engine never sees.
 /// </summary>
-public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
+internal sealed partial class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
 {
     /// <summary>"1": links between replicas can be cut by whoever reaches the port. For tests only.</summary>
     public const string TestFaultsVariable = "BFS_TEST_FAULTS";
 
     private const long PeerSilenceMicros = 3_500_000;
+
+    private static readonly TimeSpan KeyHolderPatience = TimeSpan.FromSeconds(20);
 
     private static readonly TimeSpan Second = TimeSpan.FromSeconds(1);
 
@@ -26,7 +30,8 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
     private readonly EventLoop _loop = new();
     private readonly ProcessLock _lock;
     private readonly ReplicaStorage _storage;
-    private readonly FileSigner? _signer;
+    private readonly KeyHolderClient? _signer;
+    private readonly ControlChannel? _channel;
     private readonly UdpTransport _transport;
     private readonly IServerEngine _engine;
     private readonly Replica? _replica;
@@ -40,13 +45,17 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
     private long _nowMicros;
 
     /// <summary>Opens everything: afterwards the replica can run.</summary>
+    /// <param name="channel">To the recovery monitor; null when none started this process.</param>
+    /// <param name="recover">It was started to recover (§4.3.2).</param>
     /// <exception cref="ClusterFileException">The cluster file or a key cannot be used.</exception>
     /// <exception cref="ReplicaStartException">Another process is this replica, or its state cannot be used.</exception>
     /// <exception cref="TransportException">The port is in use, or a host is unknown.</exception>
+    /// <exception cref="KeyHolderException">There is no key holder for this process.</exception>
     /// <exception cref="IOException">Files cannot be made or read.</exception>
-    public ReplicaHost(ClusterDirectory directory, ReplicaId id, Func<ClusterConfig, IService> service, ILogger logger)
+    public ReplicaHost(ClusterDirectory directory, ReplicaId id, Func<ClusterConfig, IService> service, ILogger logger,
+        ControlChannel? channel = null, bool recover = false)
     {
-        (_id, _logger) = (id, logger);
+        (_id, _logger, _channel) = (id, logger, channel);
         _config = ClusterFile.Read(directory.ClusterFile);
         if (id.Value >= _config.N)
         {
@@ -68,16 +77,22 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
             }
             else
             {
-                _signer = FileSigner.ForReplica(directory, _config, id);
+                _signer = KeyHolderClient.Connect(directory.KeyHolderSocket(id), _config.Replicas[id.Value].PublicKey.Span,
+                    KeyHolderPatience);
                 _replica = new Replica(id, _config, _storage.Pages, service(_config), _transport, new SystemEntropy(),
                     new KeyExchange(_config, _signer), new FileStableStore(directory.AcceptedCounters(id)), _storage.Votes)
                 {
                     CheckpointBecameStable = _storage.OnStable,
-                    StateTransferred = _storage.OnTransferred,
-                    DamagedPageFound = page => _logger.LogError(
-                        "page {Page} of the state is damaged in memory; it is fetched from the others", page),
+                    StateTransferred = OnTransferred,
+                    DamagedPageFound = OnDamagedPage,
                 };
                 (_engine, _counters) = (_replica, _replica.Counters);
+                _evidenceDirectory = directory.Evidence(id);
+                _storage.Pages.BeforeInstall = OnPageReplaced;
+                if (recover)
+                {
+                    _replica.BeginRecovery();
+                }
                 _storage.RestoreLog(_replica);
             }
         }
@@ -113,12 +128,23 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
         {
             _logger.LogWarning("{Variable} is set: whoever reaches this port can cut links to other replicas", TestFaultsVariable);
         }
+        if (_signer is not null)
+        {
+            _loop.AddReader(_signer.Descriptor, () => throw new KeyHolderException(
+                "the key holder has gone: a replica that cannot sign is of no use"));
+        }
+        _channel?.Attach(_loop, OnControl);
         _loop.AddClient(this);
         _loop.AddTimer(Second, OnSecond);
         _engine.Start(_loop.Now);
         _logger.LogInformation("replica {Id} of {N} runs on {Address} as process {Pid}", _id.Value, _config.N,
             _transport.LocalEndPoint, Environment.ProcessId);
+        _channel?.Send(new ControlLine { Kind = ControlLine.Running, PagesChecked = _storage.PagesChecked });
         _loop.Run();
+        if (_saving)
+        {
+            CheckMemory();
+        }
         if (_replica is null)
         {
             _storage.SaveForStop();
@@ -128,6 +154,10 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
             _storage.SaveForStop(_replica);
         }
         _logger.LogInformation("stopped; state and log are saved");
+        if (_saving)
+        {
+            _channel!.Send(_found with { Kind = ControlLine.Saved });
+        }
     }
 
     /// <summary>Ends <see cref="Run"/>; from any thread.</summary>
@@ -258,6 +288,9 @@ public sealed class ReplicaHost : IMessageHandler, ILoopClient, IDisposable
             ViewChangeTo = change.To.Value,
             ViewChangeAgoMicros = _nowMicros - change.LeftMicros,
             ViewChangeTookMicros = (change.EnteredMicros > 0 ? change.EnteredMicros : _nowMicros) - change.LeftMicros,
+            Recovery = replica.Recovery,
+            RecoveryAlarm = replica.Recovery.Phase is not (RecoveryPhase.None or RecoveryPhase.Recovered)
+                && _nowMicros - _startMicros > _config.RecoveryAlarmSeconds * 1_000_000L,
         };
     }
 

@@ -202,7 +202,7 @@ internal static class ClusterCommands
         var processes = new ReplicaProcesses(directory, config);
         StartedForMount.Clear(directory);
         IReadOnlyList<ReplicaId> stopped = Progress.While("stopping the replicas",
-            () => processes.Stop(processes.Local.Where(id => processes.PidOf(id) is not null), Cli.Say));
+            () => processes.Stop(processes.Local.Where(id => processes.PidOf(id) is not null || processes.MonitorOf(id) is not null), Cli.Say));
         Cli.Say(stopped.Count == 0 ? "no replica of this cluster runs here" : $"stopped {Names(stopped)}; their state is saved");
     }
 

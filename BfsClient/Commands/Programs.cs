@@ -1,37 +1,39 @@
 using System.Diagnostics;
+using BfsCore.Hosting.Recovery;
 
 namespace BfsClient.Commands;
 
 /// <summary>Where our programs are, and how one is started so that it lives on by itself.</summary>
 internal static class Programs
 {
-    /// <summary>Names the replica's program when it is neither beside this one nor in the source tree.</summary>
+    /// <summary>Names the directory of the replica's program when it is neither beside this one nor in the source tree.</summary>
     private const string ReplicaVariable = "BFS_REPLICA";
 
     /// <summary>The command line that runs this program with other arguments.</summary>
     public static IReadOnlyList<string> Self => Command(Path.Combine(AppContext.BaseDirectory, "bfs.dll"));
 
-    /// <summary>The command line that runs a replica.</summary>
-    public static IReadOnlyList<string> Replica
+    /// <summary>The directory with the replica's program as it was built, from which it is installed for each replica.</summary>
+    public static string ReplicaSource
     {
         get
         {
-            if (Environment.GetEnvironmentVariable(ReplicaVariable) is { Length: > 0 } named)
-            {
-                return Command(named);
-            }
             string here = AppContext.BaseDirectory.TrimEnd(Path.DirectorySeparatorChar);
-            string beside = Path.Combine(here, "BfsReplica.dll");
             // In the source tree: BfsClient/bin/Release/net10.0 and BfsReplica/bin/Release/net10.0.
             string framework = Path.GetFileName(here);
             string configuration = Path.GetFileName(Path.GetDirectoryName(here) ?? "");
-            string inTree = Path.GetFullPath(
-                Path.Combine(here, "../../../..", "BfsReplica", "bin", configuration, framework, "BfsReplica.dll"));
-            return File.Exists(beside) ? Command(beside)
-                : File.Exists(inTree) ? Command(inTree)
-                : throw new CommandException($"the replica's program is neither {beside} nor {inTree}; build the project "
-                    + $"(dotnet build -c Release), or name it in {ReplicaVariable}");
+            string inTree = Path.GetFullPath(Path.Combine(here, "../../../..", "BfsReplica", "bin", configuration, framework));
+            string[] candidates = Environment.GetEnvironmentVariable(ReplicaVariable) is { Length: > 0 } named ? [named] : [here, inTree];
+            return Array.Find(candidates, c => File.Exists(Path.Combine(c, InstalledProgram.EntryFile)))
+                ?? throw new CommandException($"{InstalledProgram.EntryFile} is not in {string.Join(" nor in ", candidates)}; build the project "
+                    + $"(dotnet build -c Release), or name its directory in {ReplicaVariable}");
         }
+    }
+
+    /// <summary>The command line that runs a .NET assembly.</summary>
+    public static string[] Command(string program)
+    {
+        string? process = Environment.ProcessPath;
+        return [Path.GetFileNameWithoutExtension(process) == "dotnet" ? process! : "dotnet", program];
     }
 
     /// <summary>
@@ -51,15 +53,5 @@ internal static class Programs
             start.ArgumentList.Add(argument);
         }
         return Process.Start(start) ?? throw new CommandException("cannot start /bin/sh");
-    }
-
-    private static string[] Command(string program)
-    {
-        if (!program.EndsWith(".dll", StringComparison.Ordinal))
-        {
-            return [program];
-        }
-        string? process = Environment.ProcessPath;
-        return [Path.GetFileNameWithoutExtension(process) == "dotnet" ? process! : "dotnet", program];
     }
 }

@@ -52,7 +52,9 @@ internal static class ReplicaCommands
     {
         if (processes.PidOf(id) is null)
         {
-            throw new CommandException($"replica {id.Value} does not run");
+            bool monitored = processes.MonitorOf(id) is not null;
+            processes.Stop([id], _ => { });
+            throw new CommandException($"replica {id.Value} does not run" + (monitored ? "; its recovery monitor is stopped" : ""));
         }
         if (processes.Stop([id], Cli.Say).Count > 0)
         {

@@ -39,6 +39,30 @@ public sealed class ClusterDirectory(string path)
     /// <summary>Locked by the running replica.</summary>
     public string PidFile(ReplicaId id) => In($"replica-{id.Value}", "replica.pid");
 
+    /// <summary>Locked by the replica's recovery monitor.</summary>
+    public string MonitorLock(ReplicaId id) => In($"replica-{id.Value}", "monitor.pid");
+
+    /// <summary>Where the recovery monitor takes commands.</summary>
+    public string MonitorSocket(ReplicaId id) => In($"replica-{id.Value}", "monitor.sock");
+
+    /// <summary>Locked by the replica's key holder.</summary>
+    public string KeyHolderLock(ReplicaId id) => In($"replica-{id.Value}", "keyholder.pid");
+
+    /// <summary>Where the key holder serves the replica.</summary>
+    public string KeyHolderSocket(ReplicaId id) => In($"replica-{id.Value}", "keyholder.sock");
+
+    /// <summary>What recoveries found, one line of JSON each.</summary>
+    public string Recoveries(ReplicaId id) => In($"replica-{id.Value}", "recoveries.jsonl");
+
+    /// <summary>There while a recovery is under way: one that was cut short is taken up by the next start.</summary>
+    public string RecoveryMark(ReplicaId id) => In($"replica-{id.Value}", "recovery.pending");
+
+    /// <summary>Damaged pages and program files, kept for analysis.</summary>
+    public string Evidence(ReplicaId id) => In($"replica-{id.Value}", "evidence");
+
+    /// <summary>Locked by the recovery monitor of this machine that recovers its replica.</summary>
+    public string RecoveryLock => In("run", "recovery.lock");
+
     /// <summary>Counters of NEW-KEY messages accepted (pitfall 36).</summary>
     public string AcceptedCounters(ReplicaId id) => In($"replica-{id.Value}", "accepted.counters");
 

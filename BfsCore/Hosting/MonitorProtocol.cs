@@ -83,6 +83,15 @@ public readonly record struct MonitorAnswer
 
     /// <summary>The files on disk were damaged when it started.</summary>
     public bool FilesWereDamaged { get; init; }
+
+    /// <summary>The recovery that it was started for (§4.3.2).</summary>
+    public RecoveryReport Recovery { get; init; }
+
+    /// <summary>That recovery takes longer than it should (pitfall 42).</summary>
+    public bool RecoveryAlarm { get; init; }
+
+    /// <summary>One bit for each replica whose recovery takes longer than it should, as this one sees it (§4.3.3).</summary>
+    public ulong SlowRecoveries { get; init; }
 }
 
 /// <summary>
@@ -95,16 +104,19 @@ public readonly record struct MonitorAnswer
 /// lastExecuted i64, lastCommitted i64, stableCheckpoint i64, stableDigest (32), requestsExecuted i64, uptimeMicros i64,
 /// missingPeers u64, transferTarget i64, transferPages i64, transferMissing i64, viewChanges i64, viewChangeFrom i64,
 /// viewChangeTo i64, viewChangeAgoMicros i64, viewChangeTookMicros i64, cutFrom u64, cutTo u64, pagesChecked i64,
-/// pagesScrubbed i64, pagesDamaged i64, pagesFetched i64, filesWereDamaged u64.
+/// pagesScrubbed i64, pagesDamaged i64, pagesFetched i64, filesWereDamaged u64, recoveryPhase u8, recoveryAlarm u8,
+/// zero u16, zero u32, bound i64, requestSeq i64, point i64, viewBefore i64, viewAfter i64, and the microseconds of
+/// estimation, request, and check and fetch, i64 each; slowRecoveries u64.
 /// </summary>
 public static class MonitorProtocol
 {
     /// <summary>Above the tags of the protocol's own messages.</summary>
     public const ushort Tag = 0x7ffd;
 
-    public const int QueryBytes = 256;
-    public const int AnswerBytes = 240;
+    public const int QueryBytes = 336;
+    public const int AnswerBytes = 320;
 
+    private const int RecoveryAt = 240;
     private const ushort Query = 1;
     private const ushort Answer = 2;
     private const ushort Cut = 3;
@@ -174,6 +186,7 @@ public static class MonitorProtocol
         BinaryPrimitives.WriteInt64LittleEndian(message[216..], answer.PagesDamaged);
         BinaryPrimitives.WriteInt64LittleEndian(message[224..], answer.PagesFetched);
         BinaryPrimitives.WriteUInt64LittleEndian(message[232..], answer.FilesWereDamaged ? 1u : 0u);
+        WriteRecovery(message[RecoveryAt..], answer);
     }
 
     /// <summary>Reads the answer to the query with that nonce. Any bytes are allowed.</summary>
@@ -216,9 +229,38 @@ public static class MonitorProtocol
             TransferUnknown = BinaryPrimitives.ReadInt32LittleEndian(message[28..]),
             ViewChanging = message[26] != 0,
             ViewChangeReason = (ViewChangeReason)message[27],
+            Recovery = ReadRecovery(message[RecoveryAt..]),
+            RecoveryAlarm = message[RecoveryAt + 1] != 0,
+            SlowRecoveries = BinaryPrimitives.ReadUInt64LittleEndian(message[(RecoveryAt + 72)..]),
         };
         return true;
     }
+
+    private static void WriteRecovery(Span<byte> part, in MonitorAnswer answer)
+    {
+        RecoveryReport report = answer.Recovery;
+        part[0] = (byte)report.Phase;
+        part[1] = answer.RecoveryAlarm ? (byte)1 : (byte)0;
+        BinaryPrimitives.WriteInt64LittleEndian(part[8..], report.Bound.Value);
+        BinaryPrimitives.WriteInt64LittleEndian(part[16..], report.RequestSeq.Value);
+        BinaryPrimitives.WriteInt64LittleEndian(part[24..], report.Point.Value);
+        BinaryPrimitives.WriteInt64LittleEndian(part[32..], report.ViewBefore.Value);
+        BinaryPrimitives.WriteInt64LittleEndian(part[40..], report.ViewAfter.Value);
+        BinaryPrimitives.WriteInt64LittleEndian(part[48..], report.EstimationMicros);
+        BinaryPrimitives.WriteInt64LittleEndian(part[56..], report.RequestMicros);
+        BinaryPrimitives.WriteInt64LittleEndian(part[64..], report.CheckAndFetchMicros);
+        BinaryPrimitives.WriteUInt64LittleEndian(part[72..], answer.SlowRecoveries);
+    }
+
+    private static RecoveryReport ReadRecovery(ReadOnlySpan<byte> part) => new((RecoveryPhase)part[0],
+        new SeqNum(BinaryPrimitives.ReadInt64LittleEndian(part[8..])),
+        new SeqNum(BinaryPrimitives.ReadInt64LittleEndian(part[16..])),
+        new SeqNum(BinaryPrimitives.ReadInt64LittleEndian(part[24..])),
+        new View(BinaryPrimitives.ReadInt64LittleEndian(part[32..])),
+        new View(BinaryPrimitives.ReadInt64LittleEndian(part[40..])),
+        BinaryPrimitives.ReadInt64LittleEndian(part[48..]),
+        BinaryPrimitives.ReadInt64LittleEndian(part[56..]),
+        BinaryPrimitives.ReadInt64LittleEndian(part[64..]));
 
     private static void WriteHeader(Span<byte> message, ushort kind, int size, ulong nonce)
     {

@@ -12,11 +12,18 @@ public sealed unsafe partial class PagedState
     /// </summary>
     public bool IsTrusted { get; private set; } = true;
 
+    /// <summary>Called with the number of a page that a transfer is about to replace; what it holds can still be read.</summary>
+    public Action<long>? BeforeInstall { get; set; }
+
+    /// <summary>What a page holds now, right or not.</summary>
+    public ReadOnlySpan<byte> ContentOf(long page) => Page(page);
+
     /// <summary>Replaces a page by content whose digest was checked; only a transfer may modify the state in this epoch.</summary>
     public void InstallPage(long page, ReadOnlySpan<byte> content, in Digest digest)
     {
         BfsAssert.That(page >= 0 && page < PageCount && content.Length == PageBytes && _installed.Count == _open.Count);
         bool again = _stamps[page] == _epoch;
+        BeforeInstall?.Invoke(page);
         content.CopyTo(Modify(page << PageBits, PageBytes));
         if (again)
         {

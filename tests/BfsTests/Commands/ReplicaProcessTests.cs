@@ -7,13 +7,17 @@ namespace BfsTests.Commands;
 public sealed class ReplicaProcessTests
 {
     [Theory]
-    [InlineData("--cluster is missing", "--id", "1")]
-    [InlineData("--id is missing", "--cluster", "/x")]
-    [InlineData("--id needs a value", "--cluster", "/x", "--id")]
-    [InlineData("--id needs a replica's number, not '-1'", "--cluster", "/x", "--id", "-1")]
-    [InlineData("--id needs a replica's number, not '1e3'", "--cluster", "/x", "--id", "1e3")]
-    [InlineData("unknown option '--frob'", "--cluster", "/x", "--frob", "1")]
-    [InlineData("unknown option 'frob'", "frob")]
+    [InlineData("which process? run, keyholder or monitor")]
+    [InlineData("unknown command '--cluster'", "--cluster", "/x", "--id", "1")]
+    [InlineData("--cluster is missing", "run", "--id", "1")]
+    [InlineData("--id is missing", "keyholder", "--cluster", "/x")]
+    [InlineData("--id needs a value", "monitor", "--cluster", "/x", "--id")]
+    [InlineData("--id needs a replica's number, not '-1'", "run", "--cluster", "/x", "--id", "-1")]
+    [InlineData("--id needs a replica's number, not '1e3'", "run", "--cluster", "/x", "--id", "1e3")]
+    [InlineData("unknown option '--frob'", "run", "--cluster", "/x", "--frob", "1")]
+    [InlineData("unknown option '--recover'", "keyholder", "--cluster", "/x", "--id", "1", "--recover")]
+    [InlineData("unknown option '--manifest'", "run", "--cluster", "/x", "--id", "1", "--manifest", "0")]
+    [InlineData("unknown command 'frob'", "frob")]
     public void Wrong_arguments_are_named(string message, params string[] arguments)
     {
         Assert.Null(ReplicaOptions.Parse(arguments, out string error));
@@ -23,8 +27,13 @@ public sealed class ReplicaProcessTests
     [Fact]
     public void Right_arguments_are_taken()
     {
-        Assert.Equal(new ReplicaOptions("/x", new ReplicaId(3)), ReplicaOptions.Parse(["--id", "3", "--cluster", "/x"], out string error));
+        Assert.Equal(new ReplicaOptions(Role.KeyHolder, "/x", new ReplicaId(3)),
+            ReplicaOptions.Parse(["keyholder", "--id", "3", "--cluster", "/x"], out string error));
         Assert.Equal("", error);
+        Assert.Equal(new ReplicaOptions(Role.Run, "/x", new ReplicaId(3)) { Recover = true, Monitored = true },
+            ReplicaOptions.Parse(["run", "--recover", "--id", "3", "--monitored", "--cluster", "/x"], out error));
+        Assert.Equal(new ReplicaOptions(Role.Monitor, "/x", new ReplicaId(3)) { Manifest = "ab" },
+            ReplicaOptions.Parse(["monitor", "--id", "3", "--manifest", "ab", "--cluster", "/x"], out error));
         Assert.Null(ReplicaOptions.Parse(["--help"], out error));
         Assert.Equal("", error);
     }

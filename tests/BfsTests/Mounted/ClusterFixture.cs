@@ -147,9 +147,9 @@ internal sealed class ClusterFixture : IDisposable
     /// <summary>Whatever holds a lock in the cluster's directory is a process of this test.</summary>
     private static void EndProcesses(ClusterDirectory directory)
     {
-        IEnumerable<string> locks = Directory.GetFiles(directory.Path, "replica.pid", SearchOption.AllDirectories)
-            .Concat(Directory.GetFiles(directory.Path, "*.lock", SearchOption.AllDirectories));
-        foreach (string path in locks)
+        // The monitors first: they would start others again.
+        string[] names = ["monitor.pid", "replica.pid", "keyholder.pid", "*.lock"];
+        foreach (string path in names.SelectMany(name => Directory.GetFiles(directory.Path, name, SearchOption.AllDirectories)))
         {
             if (ProcessLock.HolderOf(path) is { } pid)
             {

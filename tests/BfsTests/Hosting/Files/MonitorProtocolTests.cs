@@ -39,6 +39,9 @@ public sealed class MonitorProtocolTests
         PagesDamaged = 25,
         PagesFetched = 26,
         FilesWereDamaged = true,
+        Recovery = new RecoveryReport(RecoveryPhase.CheckAndFetch, new SeqNum(27), new SeqNum(28), new SeqNum(29), new View(30), new View(31), 32, 33, 34),
+        RecoveryAlarm = true,
+        SlowRecoveries = 35,
     };
 
     [Fact]
@@ -54,17 +57,19 @@ public sealed class MonitorProtocolTests
     public void The_bytes_are_frozen()
     {
         Assert.Equal(
-            "FD7F0200F00000004D00000000000000" + "0300000004030201" + "0201010315000000" + "0500000000000000"
+            "FD7F0200400100004D00000000000000" + "0300000004030201" + "0201010315000000" + "0500000000000000"
             + "8877665544332211" + "0700000000000000" + "8000000000000000"
             + "A0A1A2A3A4A5A6A7A8A9AAABACADAEAFB0B1B2B3B4B5B6B7B8B9BABBBCBDBEBF"
             + "0900000000000000" + "0A00000000000000" + "0100000000000080" + "0C00000000000000"
             + "0D00000000000000" + "0E00000000000000" + "1000000000000000" + "1100000000000000" + "1200000000000000"
             + "1300000000000000" + "1400000000000000" + "1500000000000000" + "1600000000000000" + "1700000000000000"
-            + "1800000000000000" + "1900000000000000" + "1A00000000000000" + "0100000000000000",
+            + "1800000000000000" + "1900000000000000" + "1A00000000000000" + "0100000000000000"
+            + "0301000000000000" + "1B00000000000000" + "1C00000000000000" + "1D00000000000000" + "1E00000000000000"
+            + "1F00000000000000" + "2000000000000000" + "2100000000000000" + "2200000000000000" + "2300000000000000",
             Convert.ToHexString(Write()));
         byte[] query = new byte[MonitorProtocol.QueryBytes];
         MonitorProtocol.WriteQuery(query, 77);
-        Assert.Equal("FD7F0100000100004D00000000000000", Convert.ToHexString(query.AsSpan(0, 16)));
+        Assert.Equal("FD7F0100500100004D00000000000000", Convert.ToHexString(query.AsSpan(0, 16)));
         Assert.Equal(-1, query.AsSpan(16).IndexOfAnyExcept((byte)0));
     }
 
@@ -73,7 +78,7 @@ public sealed class MonitorProtocolTests
     {
         byte[] message = new byte[MonitorProtocol.QueryBytes];
         MonitorProtocol.WriteCut(message, 77, from: 5, to: 0x8000000000000002);
-        Assert.Equal("FD7F0300000100004D00000000000000" + "0500000000000000" + "0200000000000080", Convert.ToHexString(message.AsSpan(0, 32)));
+        Assert.Equal("FD7F0300500100004D00000000000000" + "0500000000000000" + "0200000000000080", Convert.ToHexString(message.AsSpan(0, 32)));
         Assert.True(MonitorProtocol.TryReadCut(message, out ulong nonce, out ulong from, out ulong to));
         Assert.Equal((77UL, 5UL, 0x8000000000000002UL), (nonce, from, to));
         Assert.False(MonitorProtocol.TryReadQuery(message, out _));
@@ -89,7 +94,7 @@ public sealed class MonitorProtocolTests
         var random = new Random(3);
         for (int i = 0; i < 20_000; i++)
         {
-            byte[] bytes = i % 2 == 0 ? Write() : new byte[random.Next(260)];
+            byte[] bytes = i % 2 == 0 ? Write() : new byte[random.Next(345)];
             for (int k = 0; k < 4 && bytes.Length > 0; k++)
             {
                 bytes[random.Next(bytes.Length)] = (byte)random.Next(256);

@@ -1,0 +1,140 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using BfsCore.Hosting.Recovery;
+using BfsCore.Replication;
+using BfsCore.State;
+using Microsoft.Extensions.Logging;
+
+namespace BfsReplica;
+
+// What the recovery monitor has the replica do, and what it tells the monitor of damage.
+internal sealed partial class ReplicaHost
+{
+    private const int PiecePages = 256;
+
+    private static readonly TimeSpan HandOverPoll = TimeSpan.FromMilliseconds(2);
+    private static readonly TimeSpan HandOverPatience = TimeSpan.FromMilliseconds(300);
+
+    private readonly string _evidenceDirectory = "";
+    private PageEvidence? _damage;
+    private string _damageCause = "start";
+    private ControlLine _found = new();
+    private bool _saving;
+
+    private void OnControl(ControlLine line)
+    {
+        if (line.Kind == ControlLine.Save && !_saving)
+        {
+            _saving = true;
+            GiveWay();
+        }
+    }
+
+    /// <summary>
+    /// A primary leaves its view before it is stopped (§4.3.2), and stays until the next view is there or does not come.
+    /// </summary>
+    private void GiveWay()
+    {
+        _found = new ControlLine { View = _replica?.View.Value ?? 0 };
+        if (_replica is null || !_replica.HandOver())
+        {
+            _loop.Stop();
+            return;
+        }
+        _logger.LogInformation("is to be restarted: leaves view {View}, of which it is the primary", _found.View);
+        _channel!.Send(_found with { Kind = ControlLine.HandedOver });
+        AwaitNextView(Stopwatch.StartNew());
+    }
+
+    private void AwaitNextView(Stopwatch watch)
+    {
+        if (_replica!.ViewActive || watch.Elapsed > HandOverPatience)
+        {
+            _loop.Stop();
+        }
+        else
+        {
+            _loop.AddTimer(HandOverPoll, () => AwaitNextView(watch));
+        }
+    }
+
+    /// <summary>
+    /// Compares every page in use with its digest, on all processors: a restart takes what is damaged in memory only away,
+    /// and with it the trace of who did it.
+    /// </summary>
+    private void CheckMemory()
+    {
+        PagedState pages = _storage.Pages;
+        var used = new List<long>();
+        for (long page = pages.NextUsedPage(0); page >= 0; page = pages.NextUsedPage(page + 1))
+        {
+            used.Add(page);
+        }
+        var damaged = new ConcurrentBag<long>();
+        Parallel.For(0, (used.Count + PiecePages - 1) / PiecePages, piece =>
+        {
+            for (int i = piece * PiecePages; i < Math.Min((piece + 1) * PiecePages, used.Count); i++)
+            {
+                if (!pages.PageIsRight(used[i]))
+                {
+                    damaged.Add(used[i]);
+                }
+            }
+        });
+        var evidence = new PageEvidence(_evidenceDirectory, "memory", _logger);
+        foreach (long page in damaged.Order())
+        {
+            evidence.Add(page, pages.PageAt(pages.LastCheckpoint, page));
+        }
+        evidence.Close();
+        if (evidence.Count > 0)
+        {
+            _logger.LogError("{Count} pages of the state are damaged in memory; they are kept in {Path}", evidence.Count, evidence.Path);
+        }
+        _found = _found with
+        {
+            PagesChecked = used.Count,
+            PagesCorrupt = evidence.Count,
+            Pages = evidence.Pages,
+            SavedPages = evidence.Path,
+        };
+    }
+
+    /// <summary>Scrubbing has found a page damaged.</summary>
+    private void OnDamagedPage(long page)
+    {
+        _logger.LogError("page {Page} of the state is damaged in memory; it is fetched from the others", page);
+        _damageCause = "scrubbing";
+        _damage ??= new PageEvidence(_evidenceDirectory, _damageCause, _logger);
+        _damage.Add(page, _storage.Pages.PageAt(_storage.Pages.LastCheckpoint, page));
+    }
+
+    /// <summary>Of a state that is not known to be any checkpoint's, what the others have otherwise is damaged.</summary>
+    private void OnPageReplaced(long page)
+    {
+        if (!_storage.Pages.IsTrusted)
+        {
+            _damage ??= new PageEvidence(_evidenceDirectory, _damageCause, _logger);
+            _damage.Add(page, _storage.Pages.ContentOf(page));
+        }
+    }
+
+    private void OnTransferred(StateTransferReport report)
+    {
+        _storage.OnTransferred(report);
+        if (_damage is { } damage)
+        {
+            damage.Close();
+            _damage = null;
+            _channel?.Send(new ControlLine
+            {
+                Kind = ControlLine.Damaged,
+                Cause = _damageCause,
+                Pages = damage.Pages,
+                PagesCorrupt = damage.Count,
+                SavedPages = damage.Path,
+                View = _replica!.View.Value,
+            });
+        }
+    }
+}
