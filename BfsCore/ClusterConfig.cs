@@ -141,6 +141,20 @@ public sealed record ClusterConfig
         return index >= 0 && index < Clients.Count ? index : -1;
     }
 
+    /// <summary>How many principals may have requests ordered: the clients, then the replicas, for their recoveries (§4.3.2).</summary>
+    public int RequesterCount => Clients.Count + N;
+
+    /// <summary>
+    /// The place of who made a request, among clients and then replicas, which have one slot each; negative when there is no such
+    /// principal or slot.
+    /// </summary>
+    public int RequesterIndex(ClientId id, int slot) =>
+        id.Value >= 0 && id.Value < N ? (slot == 0 ? Clients.Count + id.Value : -1)
+        : slot < SlotsPerClient ? ClientIndex(id) : -1;
+
+    /// <summary>Whose requests have that place.</summary>
+    public ClientId RequesterAt(int index) => index < Clients.Count ? Clients[index].Id : new ClientId(index - Clients.Count);
+
     /// <summary>The first thing that is wrong with the values or their relations, or null.</summary>
     public string? FirstProblem()
     {

@@ -97,6 +97,8 @@ internal sealed class ClusterStatus(ClusterConfig config, IReadOnlyList<MonitorA
         ViewChangeReason.None => "of nothing it knows",
         ViewChangeReason.SlowPrimary => "the primary was slower than primaries had been",
         ViewChangeReason.Regular => "views change regularly",
+        ViewChangeReason.PrimaryLeft => "its primary handed over",
+        ViewChangeReason.Recovery => "it recovered, and the others were in another view",
         ViewChangeReason.Timeout => "a request had waited too long",
         ViewChangeReason.OthersLeft => "more than f others had left",
         ViewChangeReason.BadNewView => "the new primary's decision was wrong or did not come in time",

@@ -21,6 +21,9 @@ public sealed class BftClient
 {
     private const long KeyAnswerIntervalMicros = 50_000;
 
+    /// <summary>Keys are not chosen more often than this because a replica, or somebody in its name, asks for it.</summary>
+    private const long KeyDemandMicros = 250_000;
+
     private readonly ClusterConfig _config;
     private readonly int _n;
     private readonly bool _unreplicated;
@@ -40,6 +43,8 @@ public sealed class BftClient
     private readonly RoundTripEstimate _readOnly = new();
     private readonly ReplierChoice _repliers;
     private ulong _session;
+    private ulong _keyCounter;
+    private long _keysChosenMicros;
     private Instant _now;
     private bool _mustSign;
 
@@ -83,6 +88,9 @@ public sealed class BftClient
     /// <summary>Signatures made for requests (§3.2.2): none while messages arrive whole and in time.</summary>
     public long Signatures { get; private set; }
 
+    /// <summary>The NEW-KEY that its present session keys came with.</summary>
+    internal ReadOnlySpan<byte> LastNewKey => _newKey;
+
     /// <summary>When <see cref="Tick"/> is wanted at the latest, on the monotonic clock.</summary>
     public long NextDeadlineMicros
     {
@@ -105,16 +113,47 @@ public sealed class BftClient
     public void Start(Instant now)
     {
         _now = now;
+        ChooseKeys();
+    }
+
+    /// <summary>
+    /// New session keys (§4.3.1). Replies under the old ones count no longer: every certificate has replies of one age. What is
+    /// under way is sent again if its certificate does not come.
+    /// </summary>
+    private void ChooseKeys()
+    {
         Span<byte> secrets = stackalloc byte[_n * MacKey.KeyBytes];
         _entropy.Fill(secrets);
-        _session = _exchange.NextCounter();
-        _exchange.Create(_newKey, Id.Value, _session, _session, secrets);
+        _keyCounter = _exchange.NextCounter();
+        _session = _session == 0 ? _keyCounter : _session;
+        _keysChosenMicros = _now.MonotonicMicros;
+        _exchange.Create(_newKey, Id.Value, _keyCounter, _session, secrets);
         for (int i = 0; i < _n; i++)
         {
             (_toReplica[i], _fromReplica[i]) =
                 KeyExchange.DeriveClientKeys(secrets.Slice(i * MacKey.KeyBytes, MacKey.KeyBytes));
         }
         _network.MulticastToReplicas(_newKey);
+        foreach (ClientSlot slot in _slots)
+        {
+            if (slot.Busy)
+            {
+                slot.ResetReplies();
+                Seal(slot.Message[..Request.SizeFor(slot.OperationBytes, _n)]);
+                slot.DeadlineMicros = Math.Min(slot.DeadlineMicros, _now.MonotonicMicros + _ordered.TimeoutMicros(0, Jitter()));
+            }
+        }
+    }
+
+    /// <summary>Every T_k, when nothing is under way; a quarter later in any case. A client that is idle need not.</summary>
+    private void ChooseKeysIfDue()
+    {
+        long period = _config.KeyRefreshMillis * 1000L;
+        long age = _now.MonotonicMicros - _keysChosenMicros;
+        if (period > 0 && !_unreplicated && age >= period && (_free.Count == _slots.Length || age >= period + (period / 4)))
+        {
+            ChooseKeys();
+        }
     }
 
     /// <summary>
@@ -126,6 +165,7 @@ public sealed class BftClient
     /// <returns>False when all slots are busy.</returns>
     public bool TryInvoke(ReadOnlySpan<byte> operation, bool readOnly, long tag)
     {
+        ChooseKeysIfDue();
         if (!_free.TryPop(out int index))
         {
             return false;
@@ -237,6 +277,7 @@ public sealed class BftClient
         {
             return;
         }
+        ChooseKeysIfDue();
         foreach (ClientSlot slot in _slots)
         {
             if (slot.Busy && now.MonotonicMicros >= slot.DeadlineMicros)
@@ -295,6 +336,11 @@ public sealed class BftClient
             return;
         }
         _lastKeySentMicros[request.Principal] = _now.MonotonicMicros;
+        if (request.LastCounter >= _keyCounter && _now.MonotonicMicros - _keysChosenMicros >= KeyDemandMicros)
+        {
+            // It knew our keys and takes them no longer: it has forgotten them, or recovers.
+            ChooseKeys();
+        }
         var replica = new ReplicaId(request.Principal);
         _network.SendToReplica(replica, _newKey);
         foreach (ClientSlot slot in _slots)

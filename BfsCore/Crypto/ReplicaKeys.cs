@@ -23,6 +23,8 @@ public sealed class ReplicaKeys
     private readonly MacKey?[] _toClient;
     private readonly MacKey?[] _fromClient;
     private readonly ulong[] _clientSession;
+    private readonly long[] _clientKeyMicros;
+    private readonly bool[] _forgotten;
     private readonly ulong[] _lastCounter;
     private readonly long[] _lastAnswerMicros;
     private readonly long[] _lastRequestMicros;
@@ -38,9 +40,12 @@ public sealed class ReplicaKeys
         int principals = config.N + config.Clients.Count;
         _toReplica = new MacKey?[config.N];
         _fromReplica = new MacKey?[config.N];
-        _toClient = new MacKey?[config.Clients.Count];
-        _fromClient = new MacKey?[config.Clients.Count];
-        _clientSession = new ulong[config.Clients.Count];
+        // Replicas may make requests too, which they sign: their places stay without keys.
+        _toClient = new MacKey?[config.RequesterCount];
+        _fromClient = new MacKey?[config.RequesterCount];
+        _clientSession = new ulong[config.RequesterCount];
+        _clientKeyMicros = new long[config.Clients.Count];
+        _forgotten = new bool[config.Clients.Count];
         _lastCounter = new ulong[principals];
         _lastAnswerMicros = new long[principals];
         _lastRequestMicros = new long[principals];
@@ -51,6 +56,24 @@ public sealed class ReplicaKeys
         for (int i = 0; i < principals; i++)
         {
             _lastCounter[i] = store.LoadCounter(PrincipalAt(i));
+        }
+    }
+
+    /// <summary>
+    /// Whoever owned this replica knows the keys that it shared with clients: the NEW-KEY that brought one does not bring it back
+    /// (§4.3.2).
+    /// </summary>
+    public void DistrustClientKeys() => Array.Fill(_forgotten, true);
+
+    /// <summary>A client that has not changed its key for so long must do so (§4.3.1).</summary>
+    public void ForgetClientKeysBefore(long micros)
+    {
+        for (int client = 0; client < _config.Clients.Count; client++)
+        {
+            if (_fromClient[client] is not null && _clientKeyMicros[client] < micros)
+            {
+                (_fromClient[client], _toClient[client], _forgotten[client]) = (null, null, true);
+            }
         }
     }
 
@@ -124,6 +147,13 @@ public sealed class ReplicaKeys
     public bool VerifySignature(in Request request) =>
         _exchange.VerifyRequest(request.Client, request.Header, request.Signature);
 
+    /// <summary>The counter of this replica's co-processor.</summary>
+    public ulong NextCounter() => _exchange.NextCounter();
+
+    /// <summary>Signs a request of this replica itself, in place.</summary>
+    public void SignRequest(Span<byte> request) =>
+        _exchange.SignRequest(new ClientId(_self.Value), request[..Request.HeaderBytes], request[^Request.SignatureBytes..]);
+
     /// <summary>Writes the single MAC of a reply; false when the client has no key here.</summary>
     public bool AuthenticateToClient(int clientIndex, ReadOnlySpan<byte> header, Span<byte> tag)
     {
@@ -151,7 +181,7 @@ public sealed class ReplicaKeys
             return false;
         }
         // The very last NEW-KEY may install its key again in a replica that was restarted: it is still the newest one.
-        bool again = message.Counter == _lastCounter[index] && !HasKey(index);
+        bool again = message.Counter == _lastCounter[index] && !HasKey(index) && !(index >= _config.N && _forgotten[index - _config.N]);
         if (message.Counter <= _lastCounter[index] && !again)
         {
             return false;
@@ -177,6 +207,7 @@ public sealed class ReplicaKeys
             int client = index - _config.N;
             (_fromClient[client], _toClient[client]) = KeyExchange.DeriveClientKeys(secret);
             _clientSession[client] = message.Session;
+            (_clientKeyMicros[client], _forgotten[client]) = (nowMicros, false);
             _network.BindClient(_config.Clients[client].Id, source);
         }
         return true;

@@ -99,6 +99,19 @@ public sealed class CheckpointVotes
         return last.Seq == seq && last.Digest == digest;
     }
 
+    /// <summary>Forgets what the others said (§4.3.1).</summary>
+    public void KeepOnly(ReplicaId replica)
+    {
+        foreach (Row row in _rows)
+        {
+            row.Votes.KeepOnly(replica);
+        }
+        for (int i = 0; i < _announced.Length; i++)
+        {
+            _announced[i] = i / _rows.Length == replica.Value ? _announced[i] : default;
+        }
+    }
+
     private int PlaceOf(int replica, SeqNum seq) => (replica * _rows.Length) + (int)(seq.Value / _period % _rows.Length);
 
     private Row RowOf(SeqNum seq) => _rows[seq.Value / _period % _rows.Length];

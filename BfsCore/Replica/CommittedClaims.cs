@@ -40,6 +40,14 @@ public sealed class CommittedClaims
         row.Votes.Add(replica, digest);
     }
 
+    public void Clear()
+    {
+        foreach (Row row in _rows)
+        {
+            row.Votes.Clear();
+        }
+    }
+
     /// <summary>The digest that at least <paramref name="count"/> replicas name alike.</summary>
     public bool TryFind(SeqNum seq, int count, out Digest digest)
     {

@@ -90,6 +90,9 @@ public sealed class VoteSet(int n)
     public bool Any => _received != 0;
 
     public void Clear() => _received = 0;
+
+    /// <summary>Forgets the votes of all others.</summary>
+    public void KeepOnly(ReplicaId replica) => _received &= 1UL << replica.Value;
 }
 
 /// <summary>
@@ -132,6 +135,9 @@ public sealed class LogEntry
     /// </summary>
     public bool Anew { get; internal set; }
 
+    /// <summary>The pre-prepare came under keys that are no longer in use: it must come again before it counts (§4.3.1).</summary>
+    internal bool Unconfirmed { get; set; }
+
     /// <summary>At the primary: when enough backups had said that they cannot prepare it; zero for never.</summary>
     internal long DoubtedSinceMicros { get; set; }
 
@@ -166,7 +172,7 @@ public sealed class LogEntry
     internal void DropPrePrepare(RequestPool pool)
     {
         ReleaseBodies(pool);
-        HasPrePrepare = Anew = false;
+        HasPrePrepare = Anew = Unconfirmed = false;
         DoubtedSinceMicros = 0;
         ItemCount = 0;
         _prePrepareBytes = 0;

@@ -54,7 +54,7 @@ public sealed class OldBatches(ClusterConfig config)
         PrePrepare.EntryReader reader = prePrepare.Entries(config.N);
         for (int i = 0; reader.Next(); i++)
         {
-            if (config.ClientIndex(reader.Client) < 0 || reader.Slot >= config.SlotsPerClient)
+            if (config.RequesterIndex(reader.Client, reader.Slot) < 0)
             {
                 return false;
             }
@@ -72,7 +72,7 @@ public sealed class OldBatches(ClusterConfig config)
                 return false;
             }
             if (!Request.TryParse(bytes, config.N, out Request request) || request.ReadOnly || request.Digest != reader.Digest
-                || !request.DigestIsRight() || config.ClientIndex(request.Client) < 0 || request.Slot >= config.SlotsPerClient)
+                || !request.DigestIsRight() || config.RequesterIndex(request.Client, request.Slot) < 0)
             {
                 return false;
             }

@@ -39,6 +39,10 @@ public sealed partial class Replica
         {
             IssueBatch();
         }
+        while (_lastIssued < _nullThrough && _lastIssued < _lastExecuted + _config.WindowSize && _lastIssued < HighWaterMark)
+        {
+            IssueNull();
+        }
     }
 
     private void IssueBatch()
@@ -113,7 +117,7 @@ public sealed partial class Replica
         if (separate)
         {
             batch.PayloadBytes = PrePrepare.AppendSeparate(batch.Payload, batch.PayloadBytes,
-                _config.Clients[request.ClientIndex].Id, request.Slot, request.Digest);
+                _config.RequesterAt(request.ClientIndex), request.Slot, request.Digest);
             RequestPool.AddReference(request);
             item.Body = request;
             batch.SeparateBytes += request.SizeBytes + 4;

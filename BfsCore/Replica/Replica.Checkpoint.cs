@@ -110,11 +110,13 @@ public sealed partial class Replica
             _log.Find(old)?.ReleaseBodies(_pool);
         }
         _observer?.OnCheckpoint(Id, seq, _pages.CheckpointDigest(seq), stable: true);
+        LiftBound();
         EndSilenceIfSafe();
         if (!_restoring)
         {
             CheckpointBecameStable?.Invoke(seq);
         }
+        _marksMoved = true;
         if (!_restoring && _newViewLast > previous + _config.LogSize)
         {
             ProposeFromNewView();

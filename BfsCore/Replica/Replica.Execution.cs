@@ -84,6 +84,11 @@ public sealed partial class Replica
             NoteResponse(_now.MonotonicMicros - waiting.ArrivedMicros);
             Forget(ref waiting);
         }
+        if (IsReplica(client))
+        {
+            ExecuteRecovery(entry, ReplicaAt(client), request, time);
+            return;
+        }
         if (_replies.Compare(client, request.Slot, request.Session, request.Timestamp) <= 0)
         {
             // Executed before (§2.3.3: exactly once). Decided from the state alone, so every replica decides the same.

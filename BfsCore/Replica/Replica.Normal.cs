@@ -43,6 +43,12 @@ public sealed partial class Replica
         LogEntry entry = _log.GetOrAdd(prePrepare.Seq, _view);
         bool other = entry.HasPrePrepare && entry.Digest != prePrepare.Digest;
         bool anew = (prePrepare.Flags & PrePrepareFlags.Anew) != 0;
+        if (entry.Unconfirmed && !other)
+        {
+            entry.Unconfirmed = false;
+            Advance(entry);
+            return;
+        }
         if (entry.PrePrepared || (other && !anew))
         {
             Drop(other ? DropReason.Conflicting : DropReason.Duplicate);
@@ -118,10 +124,10 @@ public sealed partial class Replica
         while (reader.Next())
         {
             ref BatchItem item = ref entry.AddItem();
-            item.ClientIndex = _config.ClientIndex(reader.Client);
+            item.ClientIndex = _config.RequesterIndex(reader.Client, reader.Slot);
             item.Slot = reader.Slot;
             item.Digest = reader.Digest;
-            if (item.ClientIndex < 0 || item.Slot >= _config.SlotsPerClient)
+            if (item.ClientIndex < 0)
             {
                 return false;
             }
@@ -326,7 +332,7 @@ public sealed partial class Replica
     /// <summary>Completes the certificates that an entry's votes allow, then executes what has become ready.</summary>
     private void Advance(LogEntry entry)
     {
-        if (entry.PrePrepared && !entry.Prepared && entry.Prepares.Count(entry.Digest) >= PreparesNeeded(entry))
+        if (entry.PrePrepared && !entry.Prepared && !entry.Unconfirmed && entry.Prepares.Count(entry.Digest) >= PreparesNeeded(entry))
         {
             entry.Prepared = true;
             if (!_silent)

@@ -13,7 +13,7 @@ public sealed partial class Replica
         ulong have = 0;
         for (int j = 0; j < _n; j++)
         {
-            have |= _leaving[j].View == _view && _leaving[j].Facts is not null ? 1UL << j : 0;
+            have |= _leaving[j].View == _view && _leaving[j].Facts is not null && _leaving[j].Authentic ? 1UL << j : 0;
         }
         int size = StatusPending.Write(_message, _n, _view, StableForOthers, Id, _newView is not null || _viewActive, have, _wanted);
         _keys.Authenticate(_message.AsSpan(0, StatusPending.HeaderBytes),

@@ -30,10 +30,14 @@ public sealed partial class Replica
 
     private void StartRejoining()
     {
-        if (!_silent)
+        if (_silent)
         {
-            return;
+            StartEstimating();
         }
+    }
+
+    private void StartEstimating()
+    {
         Span<byte> nonce = stackalloc byte[8];
         _entropy.Fill(nonce);
         _queryNonce = BitConverter.ToUInt64(nonce);
@@ -64,6 +68,15 @@ public sealed partial class Replica
         {
             return;
         }
+        (SeqNum checkpoint, SeqNum prepared) = DescribeProgress();
+        int size = ReplyStable.Write(_message, query.Nonce, checkpoint, prepared, _view, Id, _silent);
+        _keys.AuthenticateTo(query.Replica, _message.AsSpan(0, ReplyStable.HeaderBytes), _message.AsSpan(ReplyStable.HeaderBytes, MessageHeader.TagBytes));
+        _network.SendToReplica(query.Replica, _message.AsSpan(0, size));
+    }
+
+    /// <summary>The last checkpoint taken of a committed state, and the last number that prepared here.</summary>
+    private (SeqNum Checkpoint, SeqNum Prepared) DescribeProgress()
+    {
         SeqNum checkpoint = LowWaterMark, prepared = Last(_lastExecuted, LowWaterMark);
         for (int i = 0; i < _pages.CheckpointCount; i++)
         {
@@ -73,9 +86,7 @@ public sealed partial class Replica
         {
             prepared = _log.Find(seq) is { Prepared: true } || _sets.HasPrepared(seq) ? seq : prepared;
         }
-        int size = ReplyStable.Write(_message, query.Nonce, checkpoint, prepared, _view, Id, _silent);
-        _keys.AuthenticateTo(query.Replica, _message.AsSpan(0, ReplyStable.HeaderBytes), _message.AsSpan(ReplyStable.HeaderBytes, MessageHeader.TagBytes));
-        _network.SendToReplica(query.Replica, _message.AsSpan(0, size));
+        return (checkpoint, prepared);
     }
 
     private void OnReplyStable(ReadOnlySpan<byte> message, SourceAddress source)
@@ -85,7 +96,7 @@ public sealed partial class Replica
             Drop(DropReason.Malformed);
             return;
         }
-        if (!_silent || _estimate is null || _queryDeadlineMicros == long.MaxValue || reply.Nonce != _queryNonce || reply.Replica == Id)
+        if (!(_silent || Estimating) || _estimate is null || _queryDeadlineMicros == long.MaxValue || reply.Nonce != _queryNonce || reply.Replica == Id)
         {
             Drop(DropReason.Stale);
             return;
@@ -97,16 +108,27 @@ public sealed partial class Replica
             return;
         }
         _estimate.Add(reply.Replica, reply.Checkpoint, reply.Prepared, reply.View, reply.Silent);
-        if (_estimate.IsPointless)
+        if (_silent && _estimate.IsPointless)
         {
+            if (Estimating)
+            {
+                OnEstimated(DescribeProgress().Checkpoint);
+            }
             EndSilence();
         }
         else if (_estimate.TryFind(out SeqNum checkpoint))
         {
-            _silentThrough = Last(checkpoint, LowWaterMark) + _config.LogSize;
             _queryDeadlineMicros = long.MaxValue;
-            LogMark(VoteRecordKind.Silent, _silentThrough, default);
-            EndSilenceIfSafe();
+            if (Estimating)
+            {
+                OnEstimated(checkpoint);
+            }
+            if (_silent)
+            {
+                _silentThrough = Last(checkpoint, LowWaterMark) + _config.LogSize;
+                LogMark(VoteRecordKind.Silent, _silentThrough, default);
+                EndSilenceIfSafe();
+            }
         }
     }
 
@@ -144,7 +166,7 @@ public sealed partial class Replica
                 }
             }
         }
-        if (!_viewActive && _leaving[Id.Value].View != _view)
+        if (!_viewActive && _leaving[Id.Value].View != _view && _view != _retreatedTo)
         {
             AnnounceLeaving();
             Reconsider();

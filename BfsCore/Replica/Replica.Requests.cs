@@ -21,19 +21,24 @@ public sealed partial class Replica
             Drop(DropReason.Malformed);
             return;
         }
-        int client = _config.ClientIndex(request.Client);
-        if (client < 0 || request.Slot >= _config.SlotsPerClient)
+        int client = _config.RequesterIndex(request.Client, request.Slot);
+        if (client < 0)
         {
             Drop(DropReason.UnknownClient);
             return;
         }
         int payer = relayedBy >= 0 ? relayedBy : _n + client;
+        if (IsReplica(client) && Estimating)
+        {
+            Drop(DropReason.Stale);
+            return;
+        }
         bool rightMac = HasRightMac(request, client);
         bool proven = !rightMac && HasRightSignature(request, payer);
         bool authentic = rightMac || proven;
-        if (!rightMac && relayedBy < 0 && request.Session != _keys.ClientSession(client))
+        if (!rightMac && relayedBy < 0 && !IsReplica(client))
         {
-            // Without its key there is no replying to it either.
+            // Without its present key there is no replying to it either, however it proves its request.
             _keys.OnKeyTrouble(request.Client.Value, source, _now.MonotonicMicros);
         }
         if (!authentic)
@@ -54,7 +59,11 @@ public sealed partial class Replica
         {
             SupplyToLog(request, client, authentic);
         }
-        if (authentic && request.ReadOnly)
+        if (IsReplica(client))
+        {
+            OnRecoveryRequest(request, client, proven);
+        }
+        else if (authentic && request.ReadOnly)
         {
             OnReadOnlyRequest(request, client);
         }

@@ -22,6 +22,7 @@ public sealed partial class Replica
     {
         public SortedDictionary<long, Digest> Committed { get; } = [];
         public SortedDictionary<long, (Digest Digest, bool Prepared)> Entries { get; } = [];
+        public SortedSet<long> NullAnew { get; } = [];
     }
 
     /// <summary>Takes up the log, before <see cref="Start"/>. The state is the image of a checkpoint, or blank.</summary>
@@ -72,6 +73,7 @@ public sealed partial class Replica
                     _abandoned.Add((record.Seq, first.Digest));
                 }
                 restored.Entries[seq] = (record.Digest, false);
+                NoteNullAnew(record, restored);
                 return record.Digest.IsZero || _oldBatches.TryKeep(record.Seq, record.Digest, record.Parts);
             case VoteRecordKind.OldBatch:
                 return _oldBatches.TryKeep(record.Seq, record.Digest, record.Parts);
@@ -114,6 +116,15 @@ public sealed partial class Replica
         }
     }
 
+    /// <summary>A null batch is not kept; that a primary proposed it because it had nothing left must be.</summary>
+    private void NoteNullAnew(in VoteRecord record, Restored restored)
+    {
+        ReadOnlySpan<byte> parts = record.Parts;
+        bool anew = record.Digest.IsZero && BatchMessage.TryTake(ref parts, out ReadOnlySpan<byte> message)
+            && PrePrepare.TryParse(message, _n, out PrePrepare prePrepare) && (prePrepare.Flags & PrePrepareFlags.Anew) != 0;
+        _ = anew ? restored.NullAnew.Add(record.Seq.Value) : restored.NullAnew.Remove(record.Seq.Value);
+    }
+
     private void ExecuteRestored(Restored restored)
     {
         while (restored.Committed.TryGetValue(_lastExecuted.Value + 1, out Digest digest) && !Diverged
@@ -139,9 +150,7 @@ public sealed partial class Replica
         entry.DropPrePrepare(_pool);
         if (digest.IsZero)
         {
-            // Either the new view decided on it, or a primary had nothing left when it proposed anew.
             entry.SetPrePrepare(0, default, 0);
-            entry.Anew = entry.Seq > _newViewLast;
         }
         else
         {
@@ -192,6 +201,7 @@ public sealed partial class Replica
         _viewActive = false;
         _newView = null;
         restored.Entries.Clear();
+        restored.NullAnew.Clear();
         _abandoned.Clear();
         Leaving leaving = _leaving[Id.Value];
         leaving.Message = message.ToArray();
@@ -213,6 +223,7 @@ public sealed partial class Replica
             // It was silent when it left the view before, and made no VIEW-CHANGE of its own.
             _view = record.View;
             restored.Entries.Clear();
+            restored.NullAnew.Clear();
             _abandoned.Clear();
         }
         _newView = message.ToArray();
@@ -244,6 +255,7 @@ public sealed partial class Replica
             }
             LogEntry entry = _log.GetOrAdd(seq, _view);
             RestoreBatch(entry, digest);
+            entry.Anew |= digest.IsZero && restored.NullAnew.Contains(number);
             entry.PrePrepared = true;
             entry.Prepared |= prepared;
             if (!IsPrimary)

@@ -247,6 +247,7 @@ public sealed partial class Replica
         _lastExecuted = _lastCommitted = seq;
         _lastIssued = Last(_lastIssued, seq);
         ForgetExecutedRequests();
+        NoteRecoveriesInState();
         ImageNeeded = true;
         MakeStable(seq);
         StateTransferred?.Invoke(report);

@@ -72,7 +72,7 @@ public sealed partial class Replica
     /// <summary>Whether this replica waits for anything that others may have to send again.</summary>
     private bool SomethingIsOutstanding()
     {
-        if (_queue.Count > 0 || _suspects.Count > 0 || _wanted.Count > 0 || _lastCommitted < _lastExecuted || !StateIsWhole)
+        if (_lastCommitted < _nullThrough || _queue.Count > 0 || _suspects.Count > 0 || _wanted.Count > 0 || _lastCommitted < _lastExecuted || !StateIsWhole)
         {
             return true;
         }
@@ -126,7 +126,7 @@ public sealed partial class Replica
             ref BatchItem item = ref entry.Items[j];
             if (!item.Present || !item.Authentic)
             {
-                builder.AddMissing(_config.Clients[item.ClientIndex].Id, item.Slot, item.Digest, doubted: item.Present);
+                builder.AddMissing(_config.RequesterAt(item.ClientIndex), item.Slot, item.Digest, doubted: item.Present);
             }
         }
     }

@@ -59,7 +59,7 @@ public sealed partial class Replica
     private void DemandSignature(in Request request, int client)
     {
         ref Standing standing = ref _standing[client];
-        if (request.Signed || request.ReadOnly || request.Session != _keys.ClientSession(client)
+        if (IsReplica(client) || request.Signed || request.ReadOnly || request.Session != _keys.ClientSession(client)
             || _now.MonotonicMicros - standing.LastDemandMicros < DemandIntervalMicros)
         {
             return;
@@ -72,7 +72,7 @@ public sealed partial class Replica
     /// <summary>The client sent what others cannot authenticate.</summary>
     private void Suspect(int client, in Request request)
     {
-        if (request.Session != _keys.ClientSession(client))
+        if (IsReplica(client) || request.Session != _keys.ClientSession(client))
         {
             // Of an earlier session: its keys are gone, which says nothing about the client.
             return;

@@ -21,6 +21,12 @@ public enum ViewChangeReason
 
     /// <summary>Views change regularly, at agreed checkpoints.</summary>
     Regular,
+
+    /// <summary>The primary said that it leaves, for its recovery for example (§4.3.2).</summary>
+    PrimaryLeft,
+
+    /// <summary>This replica recovered, and the view it believed in was not that of the others (§4.3.2).</summary>
+    Recovery,
 }
 
 /// <summary>View changes with MACs (§2.3.5, §3.2.4): leaving a view, deciding on the next, entering it.</summary>
@@ -60,6 +66,7 @@ public sealed partial class Replica
     // What the last new view starts from. f+1 replicas named it, one of them correct; a liar among them that says otherwise
     // afterwards changes nothing.
     private (SeqNum Seq, Digest Digest) _newViewStart;
+    private bool _marksMoved;
     private int _askedFor;
     private long _viewDeadlineMicros = long.MaxValue;
     private Wait _batchWait;
@@ -93,6 +100,12 @@ public sealed partial class Replica
     /// </summary>
     private void RunViewTimer()
     {
+        if (_marksMoved)
+        {
+            // A decision may have waited for that.
+            _marksMoved = false;
+            Reconsider();
+        }
         if (_silent)
         {
             // It follows where f+1 others go.
@@ -177,7 +190,8 @@ public sealed partial class Replica
     private long BatchUnderWay()
     {
         SeqNum next = _lastCommitted.Next;
-        bool underWay = _lastExecuted > _lastCommitted || (_log.Find(next) is { HasPrePrepare: true } entry && entry.View == _view);
+        bool underWay = _lastExecuted > _lastCommitted || (_log.Find(next) is { HasPrePrepare: true } entry && entry.View == _view)
+            || next <= _nullThrough;
         return underWay && StateIsWhole ? next.Value : 0;
     }
 
@@ -350,7 +364,12 @@ public sealed partial class Replica
         leaving.Message = message.ToArray();
         (leaving.View, leaving.Identity, leaving.Authentic) = (viewChange.View, viewChange.Identity, authentic);
         leaving.Facts = ViewChangeFacts.From(viewChange);
-        if (!JoinOthers() && !_viewActive)
+        if (_viewActive && viewChange.Replica == _view.Primary(_n) && viewChange.View == _view.Next)
+        {
+            // A faulty one may say so too: it is always good to replace that (§4.3.2). No timeout was involved (pitfall 39).
+            LeaveFor(_view.Next, ViewChangeReason.PrimaryLeft);
+        }
+        else if (!JoinOthers() && !_viewActive)
         {
             Acknowledge(leaving, viewChange.Replica);
             Reconsider();
@@ -429,7 +448,7 @@ public sealed partial class Replica
         {
             _viewDeadlineMicros = _now.MonotonicMicros + ViewTimeoutMicros;
         }
-        if (IsPrimary && !_silent)
+        if (IsPrimary && !_silent && _view != _retreatedTo)
         {
             TryDecide();
         }
@@ -465,6 +484,13 @@ public sealed partial class Replica
         var batches = new List<ViewChangeEntry>();
         _wanted.Clear();
         SeqNum last = NewViewDecision.HighestUseful(s, checkpoint, _config.LogSize);
+        if (last > HighWaterMark)
+        {
+            // The decision would be this replica's pre-prepare for all of them, and it could not remember those above its marks: a later
+            // view might find nobody to vouch for what prepared (simulator seed 269). It needs the checkpoint first.
+            FetchStart(s, checkpoint, state);
+            return;
+        }
         for (SeqNum seq = checkpoint.Next; seq <= last; seq = seq.Next)
         {
             if (NewViewDecision.TryChoose(s, _config.F, seq, _oldBatches.Has, out Digest digest))
@@ -661,7 +687,12 @@ public sealed partial class Replica
             // before, it and the liars among the f+1 might be the only ones that have the checkpoint.
             return;
         }
-        // What the decision rests on: of this replica itself that may be what it said in an earlier life.
+        FetchStart(s, checkpoint, newView.CheckpointDigest);
+    }
+
+    /// <summary>What the decision rests on tells of checkpoints: of this replica itself perhaps what it said in an earlier life.</summary>
+    private void FetchStart(List<ViewChangeFacts> s, SeqNum checkpoint, in Digest digest)
+    {
         foreach (ViewChangeFacts m in s)
         {
             foreach (ViewChangeEntry c in m.Checkpoints)
@@ -669,7 +700,7 @@ public sealed partial class Replica
                 _checkpoints.Add(c.Seq, m.Replica, c.Digest, _stable);
             }
         }
-        _newViewStart = (checkpoint, newView.CheckpointDigest);
+        _newViewStart = (checkpoint, digest);
         ConsiderStateTransfer(stuck: true);
     }
 
@@ -730,7 +761,7 @@ public sealed partial class Replica
             {
                 BfsAssert.That(Request.TryParse(batch.Bodies[body++], _n, out Request request));
                 // What the pre-prepare says of the client is under no digest; the request itself is.
-                item.ClientIndex = _config.ClientIndex(request.Client);
+                item.ClientIndex = _config.RequesterIndex(request.Client, request.Slot);
                 item.Slot = request.Slot;
                 item.Body ??= _pool.Keep(request, item.ClientIndex, authentic: true);
             }

@@ -51,15 +51,15 @@ public sealed partial class Replica : IServerEngine
         _observer = observer;
         _votes = votes;
         (_entropy, _store) = (entropy, store);
-        _budget = new SignatureBudget(_n, config.Clients.Count);
+        _budget = new SignatureBudget(_n, config.RequesterCount);
         _keys = new ReplicaKeys(config, id, network, exchange, entropy, store, _budget);
         long tableBytes = ReplyTable.SizeFor(config);
         _replies = new ReplyTable(pages.Window(0, tableBytes), config);
         _pool = new RequestPool(_n, config.InlineThresholdBytes);
         _log = new MessageLog(config, _pool);
-        _pending = new StoredRequest?[config.Clients.Count * config.SlotsPerClient];
-        _standing = new Standing[config.Clients.Count];
-        _itemsOfClient = new int[config.Clients.Count];
+        _pending = new StoredRequest?[config.RequesterCount * config.SlotsPerClient];
+        _standing = new Standing[config.RequesterCount];
+        _itemsOfClient = new int[config.RequesterCount];
         _tentativeReply = new long[_pending.Length];
         _deferredReads = new StoredRequest?[_pending.Length];
         _deferredOrder = new int[_pending.Length];
@@ -80,11 +80,17 @@ public sealed partial class Replica : IServerEngine
         _learned = new LogEntry(_n);
         _heardMicros = new long[_n];
         _ownEarlier = new Leaving(_n);
+        _recoveriesSeen = new ulong[_n];
+        _recoverySinceMicros = new long[_n];
+        _recoveryReplies = new RecoveryReplies(_n);
         _leaving = [.. Enumerable.Range(0, _n).Select(_ => new Leaving(_n))];
         Diverged = !pages.IsTrusted;
         if (!Diverged)
         {
             StateBecameWhole();
+            _restoring = true;
+            NoteRecoveriesInState();
+            _restoring = false;
         }
     }
 
@@ -107,7 +113,14 @@ public sealed partial class Replica : IServerEngine
     public ReplicaCounters Counters { get; } = new();
 
     /// <summary>High water mark H = h + L (§2.3.4).</summary>
-    private SeqNum HighWaterMark => LowWaterMark + _config.LogSize;
+    private SeqNum HighWaterMark
+    {
+        get
+        {
+            SeqNum high = LowWaterMark + _config.LogSize;
+            return _bound.Value > 0 && _bound < high ? _bound : high;
+        }
+    }
 
     /// <summary>Bytes held for requests that wait or are in the log.</summary>
     public long RequestBytesHeld => _pool.InUseBytes;
@@ -116,11 +129,12 @@ public sealed partial class Replica : IServerEngine
     public void Start(Instant now)
     {
         _now = now;
-        _keys.Refresh();
+        ChooseKeys();
         _keys.RequestMissingKeys(now.MonotonicMicros);
         ResetStatusTimer();
         _scrubDeadlineMicros = now.MonotonicMicros;
         StartRejoining();
+        StartRecovery();
         ProposeFromNewView();
     }
 
@@ -130,6 +144,11 @@ public sealed partial class Replica : IServerEngine
         if (!MessageHeader.TryReadTag(message, out MessageTag tag))
         {
             Drop(DropReason.Malformed);
+            return;
+        }
+        if (Estimating && !ServesEstimation(tag))
+        {
+            Drop(DropReason.Stale);
             return;
         }
         switch (tag)
@@ -188,6 +207,9 @@ public sealed partial class Replica : IServerEngine
             case MessageTag.Relay:
                 OnRelay(message, source);
                 break;
+            case MessageTag.Reply:
+                OnReply(message, source);
+                break;
             case MessageTag.NewKey:
                 OnNewKey(message, source);
                 break;
@@ -204,6 +226,8 @@ public sealed partial class Replica : IServerEngine
     public void Tick(Instant now)
     {
         _now = now;
+        RunKeys();
+        RunRecovery();
         IssueBatches();
         RunCommitTimer();
         RunViewTimer();
@@ -214,7 +238,7 @@ public sealed partial class Replica : IServerEngine
     }
 
     /// <summary>When <see cref="Tick"/> is wanted at the latest, on the monotonic clock.</summary>
-    public long NextDeadlineMicros => Math.Min(Math.Min(_commitDeadlineMicros, _viewDeadlineMicros), Math.Min(Math.Min(_statusDeadlineMicros, _transferDeadlineMicros), _scrubDeadlineMicros));
+    public long NextDeadlineMicros => Math.Min(Math.Min(_commitDeadlineMicros, _viewDeadlineMicros), Math.Min(Math.Min(_statusDeadlineMicros, _transferDeadlineMicros), Math.Min(_scrubDeadlineMicros, Math.Min(_keyDeadlineMicros, Math.Min(_recoveryDeadlineMicros, _queryDeadlineMicros)))));
 
     private void OnNewKey(ReadOnlySpan<byte> message, SourceAddress source)
     {

@@ -47,6 +47,12 @@ public sealed class ReplicaCounters
     /// <summary>Batches that this replica, as primary, replaced within its view.</summary>
     public long ProposedAnew { get; internal set; }
     public long ViewChanges { get; internal set; }
+
+    /// <summary>How often session keys were chosen: at the start, every T_k, and when another replica recovers.</summary>
+    public long KeysChosen { get; internal set; }
+
+    /// <summary>Recovery requests executed that had an effect.</summary>
+    public long RecoveriesExecuted { get; internal set; }
     public long StateTransfers { get; internal set; }
 
     /// <summary>Pages fetched from others because they differed.</summary>

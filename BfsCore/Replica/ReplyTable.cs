@@ -8,7 +8,7 @@ namespace BfsCore.Replication;
 /// request and the result (§2.3.3, §5.5). Under the Merkle root, so that exactly-once execution survives state transfer
 /// and rollback (pitfalls 6 and 26).
 ///
-/// Page 0 holds the header; then one record of 512 bytes per slot, with short results inside; then one area of 64 KB per
+/// Page 0 holds the header and the last recovery of each replica; then one record of 512 bytes per slot, with short results inside; then one area of 64 KB per
 /// slot for long results, which takes no space until used.
 /// </summary>
 public sealed class ReplyTable
@@ -34,13 +34,26 @@ public sealed class ReplyTable
         public long LastTimeNanos;
     }
 
+    /// <summary>The last recovery of a replica (§4.3.2); part of the state, so that who fetches it knows too (pitfall 41).</summary>
+    /// <param name="Counter">Of its recovery request; 0 when there was none.</param>
+    /// <param name="Seq">n_R: the batch in which the request was executed.</param>
+    /// <param name="Point">H: the checkpoint at which it is recovered.</param>
+    /// <param name="TimeNanos">Agreed time of that batch.</param>
+    [StructLayout(LayoutKind.Sequential)]
+    public readonly record struct Recovery(ulong Counter, long Seq, long Point, long TimeNanos);
+
+    private const int RecoveriesAt = 64;
+    private const int RecoveryBytes = 32;
+
     private readonly StateRegion _region;
+    private readonly int _clients;
     private readonly int _slotsPerClient;
     private readonly long _overflowStart;
 
     public ReplyTable(StateRegion region, ClusterConfig config)
     {
         _region = region;
+        _clients = config.Clients.Count;
         _slotsPerClient = config.SlotsPerClient;
         _overflowStart = OverflowStart(config);
         BfsAssert.That(region.SizeBytes >= SizeFor(config));
@@ -63,12 +76,21 @@ public sealed class ReplyTable
         set => _region.Modify<Header>(0).LastTimeNanos = value;
     }
 
+    public Recovery LastRecovery(ReplicaId replica) => _region.Get<Recovery>(RecoveriesAt + (replica.Value * RecoveryBytes));
+
+    public void StoreRecovery(ReplicaId replica, in Recovery recovery) =>
+        _region.Modify<Recovery>(RecoveriesAt + (replica.Value * RecoveryBytes)) = recovery;
+
     /// <summary>
     /// How a request compares with the slot's last executed one: negative if it is older, zero if it is that one, positive
     /// if it is new. A new session starts over (pitfall 3).
     /// </summary>
     public int Compare(int client, int slot, ulong session, ulong timestamp)
     {
+        if (client >= _clients)
+        {
+            return timestamp.CompareTo(LastRecovery(new ReplicaId(client - _clients)).Counter);
+        }
         ref readonly Record record = ref _region.Get<Record>(RecordAt(client, slot));
         int bySession = session.CompareTo(record.Session);
         return bySession != 0 ? bySession : timestamp.CompareTo(record.Timestamp);

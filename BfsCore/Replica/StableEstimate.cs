@@ -2,7 +2,7 @@ namespace BfsCore.Replication;
 
 /// <summary>
 /// The estimation of §4.3.2: from what the others say of their checkpoints and of what prepared there, a number that no
-/// stable checkpoint this replica may once have had is above. Unlike the thesis it leaves out this replica's own value, which is
+/// stable checkpoint this replica may once have had is above. A recovering replica adds its own values, as in the thesis; one that may have lost its log does not: its own are
 /// what may be lost; so a liar can keep it silent, but not make it speak too early.
 /// </summary>
 public sealed class StableEstimate(int n, int f, ReplicaId self)
@@ -32,7 +32,7 @@ public sealed class StableEstimate(int n, int f, ReplicaId self)
     /// anything yet.
     /// </summary>
     public bool IsPointless =>
-        System.Numerics.BitOperations.PopCount(_silent) >= 2 * f || System.Numerics.BitOperations.PopCount(_blank) == n - 1;
+        System.Numerics.BitOperations.PopCount(_silent) >= 2 * f || System.Numerics.BitOperations.PopCount(_blank & ~(1UL << self.Value)) == n - 1;
 
     /// <summary>
     /// c_M: a checkpoint that one replica names, that 2f others do not exceed, and that f others have prepared up to.
@@ -52,7 +52,7 @@ public sealed class StableEstimate(int n, int f, ReplicaId self)
         return found;
     }
 
-    private bool Has(int replica) => replica != self.Value && (_answered & (1UL << replica)) != 0;
+    private bool Has(int replica) => (_answered & (1UL << replica)) != 0;
 
     private int Count(Func<int, bool> holds)
     {

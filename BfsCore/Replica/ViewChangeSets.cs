@@ -77,6 +77,21 @@ public sealed class ViewChangeSets(int f)
         }
     }
 
+    /// <summary>Forgets everything above a number; whether there was anything.</summary>
+    public bool DiscardAbove(SeqNum bound)
+    {
+        int before = _prepared.Count + _prePrepared.Count;
+        foreach (long key in _prepared.Keys.Where(k => k > bound.Value).ToList())
+        {
+            _prepared.Remove(key);
+        }
+        foreach (long key in _prePrepared.Keys.Where(k => k > bound.Value).ToList())
+        {
+            _prePrepared.Remove(key);
+        }
+        return _prepared.Count + _prePrepared.Count < before;
+    }
+
     /// <summary>Whether P or Q names the batch.</summary>
     public bool Names(SeqNum seq, Digest digest) =>
         (_prepared.TryGetValue(seq.Value, out ViewChangeEntry p) && p.Digest == digest)

@@ -156,6 +156,15 @@ public sealed unsafe partial class PagedState
         IsTrusted = false;
     }
 
+    /// <summary>
+    /// The state is of no checkpoint, whatever it says: the tree is made to describe it, and it gets the lowest number.
+    /// </summary>
+    public void DistrustAll()
+    {
+        RecomputeDigests();
+        _open.Number = default;
+    }
+
     /// <summary>Makes a distrusted state what checkpoint 0 is at every replica: all zeros.</summary>
     public void Blank()
     {

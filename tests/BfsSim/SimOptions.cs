@@ -74,6 +74,12 @@ public sealed record SimOptions
     /// <summary>First wait of the view-change timer; short ones make honest primaries suspects.</summary>
     public required int ViewChangeTimeoutMillis { get; init; }
 
+    /// <summary>T_k: how often session keys change (§4.3.1); zero: only at a start.</summary>
+    public required int KeyRefreshMillis { get; init; }
+
+    /// <summary>How often a replica is restarted to recover (§4.3.2), one at a time.</summary>
+    public required int Recoveries { get; init; }
+
     /// <summary>From here on the network is perfect, and what is outstanding must complete.</summary>
     public required long HealMicros { get; init; }
 
@@ -122,6 +128,8 @@ public sealed record SimOptions
             ViewRotationCheckpoints = random.Choose(0, 0, 1, 8),
             ViewChangeTimeoutMillis = random.Choose(100, 300, 300, 1000),
             HealMicros = random.Between(2, 20) * 1_000_000L,
+            KeyRefreshMillis = random.Choose(0, 0, 500, 2_000),
+            Recoveries = random.Choose(0, 0, 1, 4),
         };
     }
 }

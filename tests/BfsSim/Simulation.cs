@@ -174,16 +174,21 @@ public sealed class Simulation : IDisposable
         ServiceStateBytes = stateBytes,
         ViewChangeTimeoutMillis = options.ViewChangeTimeoutMillis,
         ViewRotationCheckpoints = options.ViewRotationCheckpoints,
+        KeyRefreshMillis = options.KeyRefreshMillis,
     };
 
     private bool AllCompleted => Array.TrueForAll(_clients, c => c.Outstanding == 0);
 
-    /// <summary>All correct replicas have executed the same and know that it has committed.</summary>
+    /// <summary>All correct replicas have executed the same, know that it has committed, and have ended their recoveries.</summary>
     private bool AllConverged
     {
         get
         {
             SeqNum? common = null;
+            if (!Array.TrueForAll(_replicas, r => !IsCorrect(r) || !r.IsRecovering))
+            {
+                return false;
+            }
             foreach (ReplicaNode node in _replicas)
             {
                 if (!IsCorrect(node))
@@ -237,7 +242,10 @@ public sealed class Simulation : IDisposable
     }
 
     private string Standing() => string.Join("; ", _replicas.Select(r => $"replica {r.Address}{(IsCorrect(r) ? "" : " (faulty)")}"
-        + $"{(r.Crashed ? " down" : "")} in {r.Replica.View}{(r.Replica.ViewActive ? "" : " (changing)")}, executed {r.Replica.LastExecuted} committed {r.Replica.LastCommitted} stable {r.Replica.StableCheckpoint}"));
+        + $"{(r.Crashed ? " down" : "")} in {r.Replica.View}{(r.Replica.ViewActive ? "" : " (changing)")}{Recovering(r)}, executed {r.Replica.LastExecuted} committed {r.Replica.LastCommitted} stable {r.Replica.StableCheckpoint}"));
+
+    private static string Recovering(ReplicaNode node) =>
+        node.Replica.Recovery.Phase == RecoveryPhase.None ? "" : $" recovery {node.Replica.Recovery.Phase} to {node.Replica.Recovery.Point}";
 
     /// <summary>Correct replicas that have executed the same batches have the same memory, byte for byte.</summary>
     private void CheckStates()

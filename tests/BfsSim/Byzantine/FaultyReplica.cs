@@ -55,8 +55,16 @@ public sealed class FaultyReplica(ReplicaNode node, ClusterConfig config, EventQ
         ReplicaKeys keys = node.Replica.Keys;
         if (tag == MessageTag.Reply)
         {
-            int client = BitConverter.ToInt32(message, 32) - Limits.FirstClientId;
-            keys.AuthenticateToClient(client, message.AsSpan(0, Reply.HeaderBytes), message.AsSpan(message.Length - MessageHeader.TagBytes));
+            int client = BitConverter.ToInt32(message, 32);
+            Span<byte> mac = message.AsSpan(message.Length - MessageHeader.TagBytes);
+            if (client < N)
+            {
+                keys.AuthenticateTo(new ReplicaId(client), message.AsSpan(0, Reply.HeaderBytes), mac);
+            }
+            else
+            {
+                keys.AuthenticateToClient(client - Limits.FirstClientId, message.AsSpan(0, Reply.HeaderBytes), mac);
+            }
         }
         else if (AuthenticatedBytes(tag) is var header and > 0)
         {

@@ -31,7 +31,9 @@ public sealed class WrongDigests(FaultyReplica self) : ISendStrategy
 
     public void Send(int to, byte[] message, Action<byte[]> send)
     {
-        if (FaultyReplica.TagOf(message) is MessageTag.Prepare or MessageTag.Commit or MessageTag.Checkpoint or MessageTag.Committed
+        // Another strategy before this one may have shortened it.
+        if (message.Length >= 24 + Digest.SizeBytes
+            && FaultyReplica.TagOf(message) is MessageTag.Prepare or MessageTag.Commit or MessageTag.Checkpoint or MessageTag.Committed
             && self.Random.PerMille(_perMille))
         {
             Digest wrong = self.Random.Below(3) switch { 0 => default, 1 => _last, _ => self.RandomDigest() };

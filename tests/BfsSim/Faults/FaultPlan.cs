@@ -14,6 +14,7 @@ public sealed class FaultPlan(ClusterConfig config, SimOptions options, SimRando
     ReplicaNode[] replicas, AgreementChecker agreement, Tally tally) : IDisposable
 {
     private const int LongestOutageMicros = 3_000_000;
+    private const int LongestRebootMicros = 500_000;
 
     private readonly List<ReplicaNode> _copies = [];
     private bool _healed;
@@ -36,6 +37,10 @@ public sealed class FaultPlan(ClusterConfig config, SimOptions options, SimRando
         for (int i = 0; i < options.Restarts; i++)
         {
             DrawRestart();
+        }
+        for (int i = 0; i < options.Recoveries; i++)
+        {
+            DrawRecovery();
         }
     }
 
@@ -219,6 +224,32 @@ public sealed class FaultPlan(ClusterConfig config, SimOptions options, SimRando
                     StopThenStart(i, _ => { });
                 }
             }
+        });
+    }
+
+    /// <summary>A monitor restarts its replica, unless another one recovers or is known missing (pitfall 40).</summary>
+    private void DrawRecovery()
+    {
+        int replica = random.Below(options.Replicas);
+        At(random.Below(options.HealMicros), "recovery", () =>
+        {
+            ReplicaNode node = replicas[replica];
+            if (agreement.IsFaulty(new ReplicaId(replica)) || Array.Exists(replicas, r => r.Crashed || r.IsRecovering))
+            {
+                return;
+            }
+            if (node.Replica.HandOver())
+            {
+                tally.Add("recovery of the primary");
+            }
+            node.Crash();
+            events.After(random.Below(LongestRebootMicros), () =>
+            {
+                if (node.Crashed)
+                {
+                    node.Restart(recover: true);
+                }
+            });
         });
     }
 

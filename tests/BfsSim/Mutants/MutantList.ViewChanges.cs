@@ -7,7 +7,7 @@ public static partial class MutantList
     private const string ViewChangeFile = "BfsCore/Replica/Replica.ViewChange.cs";
     private const string SetsFile = "BfsCore/Replica/ViewChangeSets.cs";
 
-    private static readonly Mutant[] _decisions =
+    private static readonly Mutant[] _viewChanges =
     [
         new("a1", "condition A1: 2f+1 view-changes do not contradict the batch", "§3.2.4, pitfall 16", DecisionFile,
             "|| other.View < p.View || (other.View == p.View && other.Digest == p.Digest))) >= (2 * f) + 1",
@@ -23,13 +23,9 @@ public static partial class MutantList
         new("b-water-mark", "condition B: replicas whose h is not below the number do not count", "§3.2.4, pitfall 16", DecisionFile,
             "Count(s, m => m.StableCheckpoint < seq && !m", "Count(s, m => !m"),
         new("checkpoint-weak", "the checkpoint of a new view is named by f+1 (one suffices)", "§3.2.4", DecisionFile,
-            "Names(o.Checkpoints, c)) >= f + 1)", "Names(o.Checkpoints, c)) >= 1)") { Stops = true },
+            "Names(o.Checkpoints, c)) >= f + 1)", "Names(o.Checkpoints, c)) >= 1)"),
         new("checkpoint-quorum", "2f+1 replicas have an h that is not above the new view's checkpoint", "§3.2.4, pitfall 17", DecisionFile,
             "Count(s, o => o.StableCheckpoint <= c.Seq) >= (2 * f) + 1", "Count(s, o => o.StableCheckpoint <= c.Seq) >= 0"),
-    ];
-
-    private static readonly Mutant[] _viewChanges =
-    [
         new("p-set", "PSet: what prepared in an earlier view is told", "§3.2.4", SetsFile,
             "if (entry.Prepared)\n", "if (entry.Prepared && entry.Seq.Value < 0)\n"),
         new("q-set", "QSet: what pre-prepared in an earlier view is told", "§3.2.4", SetsFile,

@@ -29,6 +29,9 @@ public sealed class ReplicaNode : SimNode, IDisposable
 
     public Replica Replica { get; private set; } = null!;
 
+    /// <summary>It was started to recover and has not ended that.</summary>
+    public bool IsRecovering => Replica.Recovery.Phase is not (RecoveryPhase.None or RecoveryPhase.Recovered);
+
     public PagedState State { get; private set; } = null!;
 
     public SimDisk Disk { get; } = new();
@@ -49,13 +52,18 @@ public sealed class ReplicaNode : SimNode, IDisposable
     }
 
     /// <summary>Starts again with what its files hold, after <see cref="SimNode.Crash"/>.</summary>
-    public void Restart()
+    /// <param name="recover">Its monitor starts it, to recover (§4.3.2).</param>
+    public void Restart(bool recover = false)
     {
         SimulationException.Require(Crashed, "a replica was started twice");
         _earlierViewChanges += Replica.Counters.ViewChanges;
         State.Dispose();
         Begin();
         (_observer as IRestartObserver)?.OnRestarted(Replica.Id, Disk.SavedCheckpoint);
+        if (recover)
+        {
+            Replica.BeginRecovery();
+        }
         string? problem = Replica.RestoreLog();
         SimulationException.Require(problem is null, $"replica {Address}: {problem}");
         Revive();

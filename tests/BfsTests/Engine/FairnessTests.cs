@@ -212,7 +212,7 @@ public sealed class FairnessTests
         cluster.Pass(200_000);
         for (ulong t = 1; t <= 1_000; t++)
         {
-            replica.Step(victim.Request(0, t, Add, wrong: 0b1111, signature: false), new SourceAddress(9));
+            replica.Step(victim.Request(0, t, Add, wrong: 0b1111, signature: false), new SourceAddress(Limits.FirstClientId + 2));
         }
         Assert.Equal(SignatureBudget.PerClient, replica.Counters.SignaturesChecked);
         Assert.Equal(1_000 - SignatureBudget.PerClient, replica.Counters.Dropped(DropReason.OverBudget));

@@ -59,7 +59,7 @@ internal sealed class InMemoryCluster : IDisposable
         new TestEntropy((ulong)i), _exchanges[i], Stores[i], Logs[i], Observer);
 
     /// <summary>Ends a replica without warning and starts it with nothing but its log and, if it was saved, its image.</summary>
-    public void Restart(int i, PagedState? image = null, bool silently = false)
+    public void Restart(int i, PagedState? image = null, bool silently = false, bool recover = false)
     {
         Pages[i].Dispose();
         Pages[i] = image ?? new PagedState(Replica.StateBytes(Config));
@@ -67,6 +67,10 @@ internal sealed class InMemoryCluster : IDisposable
         if (silently)
         {
             Replicas[i].RejoinSilently();
+        }
+        if (recover)
+        {
+            Replicas[i].BeginRecovery();
         }
         Assert.Null(Replicas[i].RestoreLog());
         Replicas[i].Start(Now);
