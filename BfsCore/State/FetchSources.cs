@@ -52,9 +52,12 @@ public sealed class FetchSources
             _liars &= ~holders;
         }
         ulong candidates = holders & ~_liars;
-        if (avoid is { } failed && (candidates & ~(1UL << failed.Value)) != 0)
+        if (avoid is { } failed)
         {
-            candidates &= ~(1UL << failed.Value);
+            ulong others = candidates & ~(1UL << failed.Value);
+            // One that seemed to lie may have had its answer damaged on the way; one that is mute would be asked for ever.
+            others = others != 0 ? others : holders & ~(1UL << failed.Value);
+            candidates = others != 0 ? others : candidates;
         }
         for (int i = 0; i < _sources.Length; i++)
         {

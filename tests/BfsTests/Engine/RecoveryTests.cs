@@ -258,7 +258,10 @@ public sealed class RecoveryTests
     {
         using InMemoryCluster cluster = new InMemoryCluster(c => c with
         {
-            CheckpointPeriod = 8, LogSize = 16, KeyRefreshMillis = 0, RecoveryAlarmSeconds = 5,
+            CheckpointPeriod = 8,
+            LogSize = 16,
+            KeyRefreshMillis = 0,
+            RecoveryAlarmSeconds = 5,
         }).Start();
         Invoke(cluster, 3);
         // Everything but the last checkpoint comes about.

@@ -67,6 +67,16 @@ public sealed class FetchSourcesTests
         Assert.Equal(2, Choose(sources, 0b100).Value);
     }
 
+    /// <summary>Simulator seed 589: its answer had been damaged on the way, and the other holder said nothing.</summary>
+    [Fact]
+    public void One_that_seemed_to_lie_is_asked_when_all_others_fail()
+    {
+        var sources = new FetchSources(4);
+        sources.Lied(new ReplicaId(1));
+        Assert.True(sources.TryChoose(0b011, avoid: new ReplicaId(0), out ReplicaId source, out _));
+        Assert.Equal(1, source.Value);
+    }
+
     [Fact]
     public void Whoever_failed_is_asked_again_only_when_it_is_the_only_one()
     {
