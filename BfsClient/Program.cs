@@ -7,13 +7,14 @@ using BfsCore.Hosting.Net;
 var root = new RootCommand("BFS: a drive that keeps giving right answers while some of the machines that store it fail or lie.")
 {
     ClusterCommands.Create(), MountCommand.Create(), UnmountCommand.Create(), StatusCommand.Create(),
-    ReplicaCommands.Create(), FaultCommands.Create(), RelayCommand.Create(),
+    ReplicaCommands.Create(), RecoveryCommands.Recover(), RecoveryCommands.List(), FaultCommands.Create(), RelayCommand.Create(),
 };
 root.WithExamples("""
     bfs cluster init
     bfs cluster start
     bfs mount ~/bfs
     bfs status
+    bfs recover 2
     bfs unmount ~/bfs
     bfs cluster stop
     """);

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using BfsCore.Hosting.Recovery;
 using BfsCore.Replication;
 using BfsCore.State;
+using BfsReplica.Snfsd;
 using Microsoft.Extensions.Logging;
 
 namespace BfsReplica;
@@ -28,6 +29,18 @@ internal sealed partial class ReplicaHost
             _saving = true;
             GiveWay();
         }
+        else if (line is { Kind: ControlLine.Describe, Pages: { } pages })
+        {
+            _channel!.Send(new ControlLine { Kind = ControlLine.Described, Texts = Describe(pages) });
+        }
+    }
+
+    /// <summary>What pages belong to, in words; to be asked while the state is right.</summary>
+    private string[] Describe(IReadOnlyList<long> pages)
+    {
+        long regionStart = Replica.StateBytes(_config) - _config.ServiceStateBytes;
+        StateRegion region = _storage.Pages.Window(regionStart, _config.ServiceStateBytes);
+        return [.. PageOwners.Describe(region, regionStart, [.. pages.Take(PageEvidence.MaxPages)]).Select(owner => owner.ToString())];
     }
 
     /// <summary>
@@ -131,6 +144,7 @@ internal sealed partial class ReplicaHost
                 Kind = ControlLine.Damaged,
                 Cause = _damageCause,
                 Pages = damage.Pages,
+                Texts = Describe(damage.Pages),
                 PagesCorrupt = damage.Count,
                 SavedPages = damage.Path,
                 View = _replica!.View.Value,

@@ -1,0 +1,24 @@
+using BfsCore;
+using BfsCore.Hosting;
+using BfsCore.Hosting.Recovery;
+
+namespace BfsClient.Commands;
+
+/// <summary>Asks the recovery monitors of this machine how they are.</summary>
+internal static class LocalMonitors
+{
+    /// <summary>Null when there is no monitor, or it does not answer.</summary>
+    public static MonitorLine? Ask(ClusterDirectory directory, ReplicaId id, TimeSpan patience)
+    {
+        try
+        {
+            using var ending = new CancellationTokenSource(patience);
+            return MonitorConnection.SendAsync(directory.MonitorSocket(id), new MonitorCommand { Command = MonitorCommand.Status }, _ => { },
+                ending.Token).GetAwaiter().GetResult();
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+}
