@@ -24,6 +24,9 @@ internal sealed class PageEvidence(string directory, string cause, ILogger logge
     /// <summary>How many there were.</summary>
     public long Count { get; private set; }
 
+    /// <summary>How they were found, in a word.</summary>
+    public string Cause => cause;
+
     /// <summary>Where they are; null when there are none.</summary>
     public string? Path { get; private set; }
 

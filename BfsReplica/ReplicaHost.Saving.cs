@@ -13,12 +13,17 @@ internal sealed partial class ReplicaHost
 {
     private const int PiecePages = 256;
 
+    /// <summary>An attack damages many pages, which scrubbing finds one by one: they are to be one record.</summary>
+    private const int DamageQuietSeconds = 5;
+
     private static readonly TimeSpan HandOverPoll = TimeSpan.FromMilliseconds(2);
     private static readonly TimeSpan HandOverPatience = TimeSpan.FromMilliseconds(300);
 
     private readonly string _evidenceDirectory = "";
     private PageEvidence? _damage;
-    private string _damageCause = "start";
+    private bool _damageIsRepaired;
+    private long _damageCount;
+    private int _quietSeconds;
     private ControlLine _found = new();
     private bool _saving;
 
@@ -77,6 +82,10 @@ internal sealed partial class ReplicaHost
     /// </summary>
     private void CheckMemory()
     {
+        if (_damage is not null)
+        {
+            _channel!.Send(EndDamage());
+        }
         PagedState pages = _storage.Pages;
         var used = new List<long>();
         for (long page = pages.NextUsedPage(0); page >= 0; page = pages.NextUsedPage(page + 1))
@@ -117,8 +126,7 @@ internal sealed partial class ReplicaHost
     private void OnDamagedPage(long page)
     {
         _logger.LogError("page {Page} of the state is damaged in memory; it is fetched from the others", page);
-        _damageCause = "scrubbing";
-        _damage ??= new PageEvidence(_evidenceDirectory, _damageCause, _logger);
+        _damage ??= new PageEvidence(_evidenceDirectory, "scrubbing", _logger);
         _damage.Add(page, _storage.Pages.PageAt(_storage.Pages.LastCheckpoint, page));
     }
 
@@ -127,7 +135,7 @@ internal sealed partial class ReplicaHost
     {
         if (!_storage.Pages.IsTrusted)
         {
-            _damage ??= new PageEvidence(_evidenceDirectory, _damageCause, _logger);
+            _damage ??= new PageEvidence(_evidenceDirectory, "start", _logger);
             _damage.Add(page, _storage.Pages.ContentOf(page));
         }
     }
@@ -135,20 +143,34 @@ internal sealed partial class ReplicaHost
     private void OnTransferred(StateTransferReport report)
     {
         _storage.OnTransferred(report);
-        if (_damage is { } damage)
+        _damageIsRepaired = _damage is not null;
+    }
+
+    /// <summary>To be called every second: damage that was repaired is reported once no more of it was found for a while.</summary>
+    private void ReportDamage()
+    {
+        _quietSeconds = _damage is null || _damage.Count != _damageCount ? 0 : _quietSeconds + 1;
+        _damageCount = _damage?.Count ?? 0;
+        if (_damageIsRepaired && _quietSeconds >= DamageQuietSeconds && _channel is not null)
         {
-            damage.Close();
-            _damage = null;
-            _channel?.Send(new ControlLine
-            {
-                Kind = ControlLine.Damaged,
-                Cause = _damageCause,
-                Pages = damage.Pages,
-                Texts = Describe(damage.Pages),
-                PagesCorrupt = damage.Count,
-                SavedPages = damage.Path,
-                View = _replica!.View.Value,
-            });
+            ControlLine line = EndDamage();
+            _channel.Send(line with { Texts = Describe(line.Pages!) });
         }
+    }
+
+    private ControlLine EndDamage()
+    {
+        PageEvidence damage = _damage!;
+        damage.Close();
+        (_damage, _damageIsRepaired, _damageCount, _quietSeconds) = (null, false, 0, 0);
+        return new ControlLine
+        {
+            Kind = ControlLine.Damaged,
+            Cause = damage.Cause,
+            Pages = damage.Pages,
+            PagesCorrupt = damage.Count,
+            SavedPages = damage.Path,
+            View = _replica!.View.Value,
+        };
     }
 }

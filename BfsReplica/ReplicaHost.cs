@@ -210,6 +210,7 @@ internal sealed partial class ReplicaHost : IMessageHandler, ILoopClient, IDispo
         else
         {
             _storage.OnSecond(_replica);
+            ReportDamage();
         }
         _loop.AddTimer(Second, OnSecond);
     }

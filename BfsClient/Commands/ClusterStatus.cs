@@ -1,5 +1,6 @@
 using BfsCore;
 using BfsCore.Hosting;
+using BfsCore.Hosting.Recovery;
 using BfsCore.Replication;
 using static System.FormattableString;
 
@@ -12,6 +13,18 @@ internal sealed class ClusterStatus(ClusterConfig config, IReadOnlyList<MonitorA
 
     /// <summary>Per replica its answer; null when it did not answer.</summary>
     public IReadOnlyList<MonitorAnswer?> Answers => answers;
+
+    /// <summary>What the recovery monitors of this machine say, by replica.</summary>
+    public IReadOnlyDictionary<int, MonitorLine> Monitors { get; init; } = new Dictionary<int, MonitorLine>();
+
+    /// <summary>Replicas whose recovery takes longer than it should, as they themselves or their monitors say, or more others than may lie.</summary>
+    public IEnumerable<int> Alarms => Enumerable.Range(0, config.N).Where(i => answers[i] is { RecoveryAlarm: true }
+        || (Monitors.TryGetValue(i, out MonitorLine? monitor) && monitor.Alarm)
+        || answers.Count(a => a is { } known && (known.SlowRecoveries >> i & 1) != 0) > config.F);
+
+    /// <summary>What a replica that does not answer is doing.</summary>
+    public string Unreachable(ReplicaId id) =>
+        Monitors.TryGetValue(id.Value, out MonitorLine? monitor) && monitor.RecoveringSince is not null ? "recovering: restarts" : "unreachable";
 
     public int Reachable => answers.Count(a => a is not null);
 
@@ -53,6 +66,7 @@ internal sealed class ClusterStatus(ClusterConfig config, IReadOnlyList<MonitorA
         long quorumStable = ByCorrect(a => a.StableCheckpoint);
         return answer.Activity switch
         {
+            _ when OtherReplicas.IsRecovering(answer) => $"recovering: {Phase(answer.Recovery.Phase)}",
             ReplicaActivity.Fetching => $"fetching checkpoint {answer.TransferTarget}: {Transfer(answer)}",
             ReplicaActivity.Diverged => "diverged: repairs its state",
             _ when answer.ViewChanging => $"in a view change to view {answer.View}",
@@ -62,6 +76,13 @@ internal sealed class ClusterStatus(ClusterConfig config, IReadOnlyList<MonitorA
             _ => IsPrimary(new ReplicaId(answer.Id)) ? "active, primary" : "active",
         };
     }
+
+    private static string Phase(RecoveryPhase phase) => phase switch
+    {
+        RecoveryPhase.Estimation => "estimation",
+        RecoveryPhase.Request => "request",
+        _ => "check and fetch",
+    };
 
     private string Names(ulong replicas) => string.Join(", ", Enumerable.Range(0, config.N).Where(i => (replicas >> i & 1) != 0));
 

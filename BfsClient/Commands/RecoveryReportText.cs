@@ -37,7 +37,8 @@ internal static class RecoveryReportText
         {
             yield return Invariant($"H_M {record.Bound}, request executed at n_R {record.RequestSeq}, recovery point H {record.Point}");
         }
-        yield return Invariant($"{record.PagesChecked} pages checked, {record.PagesCorrupt} damaged, {record.PagesFetched} fetched");
+        yield return Invariant($"{record.MemoryPagesChecked} pages checked in memory and {record.PagesChecked} on disk, ")
+            + Invariant($"{record.PagesCorrupt} damaged, {record.PagesFetched} fetched");
         foreach (CorruptPage page in record.CorruptPages.Take(MaxNamed))
         {
             yield return Invariant($"  page {page.Page}: {page.What ?? "unknown"}");

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using BfsCore;
 using BfsCore.Hosting;
+using BfsCore.Hosting.Recovery;
 using Spectre.Console;
 
 namespace BfsClient.Commands;
@@ -47,7 +48,7 @@ internal static class StatusCommand
 
     private static int Show(ClusterDirectory directory, ClusterConfig config, bool json)
     {
-        ClusterStatus status = Sample(config, null, SampleInterval);
+        ClusterStatus status = Sample(directory, config, null, SampleInterval);
         if (json)
         {
             Console.Out.WriteLine(StatusJson.Write(status));
@@ -57,7 +58,7 @@ internal static class StatusCommand
             IAnsiConsole console = Progress.Console;
             console.Write(Table(status));
             console.MarkupLine(Summary(status));
-            foreach (string line in ViewChanges(status))
+            foreach (string line in Alarms(status).Concat(ViewChanges(status)))
             {
                 console.MarkupLine(line);
             }
@@ -97,30 +98,33 @@ internal static class StatusCommand
 
     private static int Watch(ClusterDirectory directory, ClusterConfig config, bool json)
     {
-        ClusterStatus status = Sample(config, null, SampleInterval);
+        ClusterStatus status = Sample(directory, config, null, SampleInterval);
         if (json || Console.IsOutputRedirected)
         {
-            for (; ; status = Sample(config, status, WatchInterval))
+            for (; ; status = Sample(directory, config, status, WatchInterval))
             {
                 Console.Out.WriteLine(StatusJson.Write(status));
             }
         }
         AnsiConsole.Live(Table(status)).Start(context =>
         {
-            for (; ; status = Sample(config, status, WatchInterval))
+            for (; ; status = Sample(directory, config, status, WatchInterval))
             {
-                context.UpdateTarget(Table(status).Title(Markup.Escape(directory.Path)).Caption(string.Join('\n', ViewChanges(status).Prepend(Summary(status)))));
+                context.UpdateTarget(Table(status).Title(Markup.Escape(directory.Path)).Caption(string.Join('\n', Alarms(status).Concat(ViewChanges(status)).Prepend(Summary(status)))));
             }
         });
         return 0;
     }
 
     /// <summary>Two questions with some time between them, for the rates; the first may be an earlier sample's second.</summary>
-    private static ClusterStatus Sample(ClusterConfig config, ClusterStatus? earlier, TimeSpan interval)
+    private static ClusterStatus Sample(ClusterDirectory directory, ClusterConfig config, ClusterStatus? earlier, TimeSpan interval)
     {
         IReadOnlyList<MonitorAnswer?> first = earlier?.Answers ?? MonitorClient.AskAllAsync(config, Patience).GetAwaiter().GetResult();
         Thread.Sleep(interval);
-        return new ClusterStatus(config, first, MonitorClient.AskAllAsync(config, Patience).GetAwaiter().GetResult());
+        return new ClusterStatus(config, first, MonitorClient.AskAllAsync(config, Patience).GetAwaiter().GetResult())
+        {
+            Monitors = LocalMonitors.AskAll(directory, config, Patience),
+        };
     }
 
     private static Table Table(ClusterStatus status)
@@ -133,7 +137,7 @@ internal static class StatusCommand
             string address = Markup.Escape($"{replica.Host}:{replica.Port}");
             if (status.Answers[replica.Id.Value] is not { } answer)
             {
-                table.AddRow(id, address, "", "[red]unreachable[/]", "", "", "", "");
+                table.AddRow(id, address, "", $"[red]{Markup.Escape(status.Unreachable(replica.Id))}[/]", "", "", "", "");
                 continue;
             }
             table.AddRow(id, address, Text(answer.Pid), Markup.Escape(status.Activity(answer)), Text(answer.View),
@@ -162,12 +166,19 @@ internal static class StatusCommand
         }
         if (status.Reachable == config.N)
         {
+            if (status.Answers.FirstOrDefault(a => a is { } known && OtherReplicas.IsRecovering(known)) is { } recovering)
+            {
+                return $"[yellow]{counts}: the drive works; replica {recovering.Id} is recovering[/]";
+            }
             int busy = status.Answers.Count(a => a is { } known && !ClusterStatus.TakesPart(known));
             return busy == 0 ? $"{counts}: all is well"
                 : $"[yellow]{counts}: the drive works; {busy} of them {(busy == 1 ? "does" : "do")} not take part yet[/]";
         }
         return $"[yellow]{counts}: the drive works; {config.N - status.Reachable} of at most {config.F} failures are used up[/]";
     }
+
+    private static IEnumerable<string> Alarms(ClusterStatus status) => status.Alarms.Select(id =>
+        $"[red]ALARM: the recovery of replica {id} takes longer than {status.Config.RecoveryAlarmSeconds} s; somebody may be keeping it from ending[/]");
 
     /// <summary>One line for each replica that has seen a view change.</summary>
     private static IEnumerable<string> ViewChanges(ClusterStatus status)

@@ -2,6 +2,8 @@ using System.Text;
 using System.Text.Json;
 using BfsCore;
 using BfsCore.Hosting;
+using BfsCore.Hosting.Recovery;
+using BfsCore.Replication;
 
 namespace BfsClient.Commands;
 
@@ -20,6 +22,12 @@ internal static class StatusJson
             json.WriteNumber("primary", status.Primary.Value);
             json.WriteBoolean("primaryReachable", status.PrimaryAnswers);
             json.WriteBoolean("viewChanging", status.ViewChanging);
+            json.WriteStartArray("alarms");
+            foreach (int id in status.Alarms)
+            {
+                json.WriteNumberValue(id);
+            }
+            json.WriteEndArray();
             json.WriteStartArray("replicas");
             foreach (ReplicaInfo replica in status.Config.Replicas)
             {
@@ -38,7 +46,7 @@ internal static class StatusJson
         json.WriteNumber("id", id.Value);
         WriteNumber(json, "pid", answer?.Pid);
         json.WriteBoolean("reachable", answer is not null);
-        json.WriteString("is", answer is { } known ? status.Activity(known) : "unreachable");
+        json.WriteString("is", answer is { } known ? status.Activity(known) : status.Unreachable(id));
         json.WriteBoolean("isPrimary", status.IsPrimary(id));
         WriteNumber(json, "view", answer?.View);
         WriteNumber(json, "lastExecuted", answer?.LastExecuted);
@@ -49,7 +57,28 @@ internal static class StatusJson
         WriteViewChanges(json, answer);
         WriteTransfer(json, answer);
         WriteChecking(json, answer);
+        WriteRecovery(json, status, id);
         json.WriteEndObject();
+    }
+
+    /// <summary>The recovery that the replica was started for; null when it was not. Of the monitor only on its machine.</summary>
+    private static void WriteRecovery(Utf8JsonWriter json, ClusterStatus status, ReplicaId id)
+    {
+        if (status.Answers[id.Value] is { Recovery: { Phase: not RecoveryPhase.None } recovery })
+        {
+            json.WriteStartObject("recovery");
+            json.WriteString("phase", JsonNamingPolicy.CamelCase.ConvertName(recovery.Phase.ToString()));
+            json.WriteNumber("bound", recovery.Bound.Value);
+            json.WriteNumber("requestSeq", recovery.RequestSeq.Value);
+            json.WriteNumber("point", recovery.Point.Value);
+            json.WriteEndObject();
+        }
+        else
+        {
+            json.WriteNull("recovery");
+        }
+        status.Monitors.TryGetValue(id.Value, out MonitorLine? monitor);
+        json.WriteString("nextRecovery", monitor?.NextRecovery is { } next ? next.ToString("O", System.Globalization.CultureInfo.InvariantCulture) : null);
     }
 
     /// <summary>What checking the state against its digests brought since the replica's start (§5.3.3).</summary>

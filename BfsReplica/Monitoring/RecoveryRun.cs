@@ -43,6 +43,7 @@ internal sealed class RecoveryRun(ClusterConfig config, ReplicaId id, ReplicaSup
     private readonly Lock _lock = new();
     private RecoveryRecord _record = new() { Replica = id.Value };
     private TaskCompletionSource<IReadOnlyList<string?>>? _described;
+    private bool _viewIsKnown;
     private string _phase = "";
     private long _phaseStart;
 
@@ -62,7 +63,8 @@ internal sealed class RecoveryRun(ClusterConfig config, ReplicaId id, ReplicaSup
                     _record = _record with { HandedOver = true };
                     break;
                 case ControlLine.Saved:
-                    _record = _record with { ViewBefore = line.View, PagesChecked = line.PagesChecked };
+                    _viewIsKnown = true;
+                    _record = _record with { ViewBefore = line.View, MemoryPagesChecked = line.PagesChecked };
                     AddDamage(line);
                     break;
                 case ControlLine.Damaged:
@@ -168,7 +170,7 @@ internal sealed class RecoveryRun(ClusterConfig config, ReplicaId id, ReplicaSup
             ControlLine running = await replica.AwaitRunningAsync().ConfigureAwait(false);
             lock (_lock)
             {
-                _record = _record with { PagesChecked = _record.PagesChecked + running.PagesChecked };
+                _record = _record with { PagesChecked = running.PagesChecked };
             }
             End();
         }
@@ -213,7 +215,7 @@ internal sealed class RecoveryRun(ClusterConfig config, ReplicaId id, ReplicaSup
                 Bound = report.Bound.Value,
                 RequestSeq = report.RequestSeq.Value,
                 Point = report.Point.Value,
-                ViewBefore = _record.ViewBefore == 0 ? report.ViewBefore.Value : _record.ViewBefore,
+                ViewBefore = _viewIsKnown ? _record.ViewBefore : report.ViewBefore.Value,
                 ViewAfter = report.ViewAfter.Value,
                 PagesFetched = answer.PagesFetched,
             };

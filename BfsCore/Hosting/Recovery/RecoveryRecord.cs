@@ -47,7 +47,10 @@ public sealed record RecoveryRecord
     public long RequestSeq { get; init; }
     public long Point { get; init; }
 
-    /// <summary>Pages compared with their digests: in memory before the restart, and on disk by it.</summary>
+    /// <summary>Pages in use that were compared with their digests in memory, before the restart.</summary>
+    public long MemoryPagesChecked { get; init; }
+
+    /// <summary>Pages in use of the image on disk whose digests were computed by the restart, for the comparison with the others.</summary>
     public long PagesChecked { get; init; }
 
     /// <summary>Pages fetched from the others, because they were old or damaged.</summary>
