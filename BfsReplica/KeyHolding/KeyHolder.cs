@@ -48,20 +48,19 @@ internal sealed class KeyHolder(string path, ReplicaId id, int n, ISigner signer
         }
     }
 
-    /// <summary>Serves one connection after the other until <see cref="Close"/>.</summary>
+    /// <summary>Serves one connection after the other until <see cref="Close"/>; others are turned away meanwhile.</summary>
     public void Run()
     {
         while (Accept() is { } socket)
         {
-            try
+            if (TryAdmit(socket))
             {
-                Serve(socket);
+                new Thread(() => ServeAndFinish(socket)) { IsBackground = true }.Start();
             }
-            catch (SocketException)
+            else
             {
-                // It has gone.
+                socket.Dispose();
             }
-            Finish(socket);
         }
     }
 
@@ -73,18 +72,13 @@ internal sealed class KeyHolder(string path, ReplicaId id, int n, ISigner signer
         {
             try
             {
-                Socket socket = _listener.Accept();
-                if (TryAdmit(socket))
-                {
-                    return socket;
-                }
-                socket.Dispose();
+                return _listener.Accept();
             }
             catch (Exception e) when (e is SocketException or ObjectDisposedException)
             {
                 lock (_lock)
                 {
-                    if (_closing)
+                    if (_closing && _connection is null)
                     {
                         return null;
                     }
@@ -100,17 +94,25 @@ internal sealed class KeyHolder(string path, ReplicaId id, int n, ISigner signer
         SocketPeer peer = UnixSockets.PeerOf(socket);
         lock (_lock)
         {
-            if (peer.Pid == _allowed && !_closing)
+            if (peer.Pid != _allowed || _connection is not null || _closing)
             {
-                _connection = socket;
-                return true;
+                return false;
             }
+            _connection = socket;
+            return true;
         }
-        return false;
     }
 
-    private void Finish(Socket socket)
+    private void ServeAndFinish(Socket socket)
     {
+        try
+        {
+            Serve(socket);
+        }
+        catch (SocketException)
+        {
+            // It has gone.
+        }
         lock (_lock)
         {
             _connection = null;
@@ -159,7 +161,16 @@ internal sealed class KeyHolder(string path, ReplicaId id, int n, ISigner signer
 
     private int NextCounter(Span<byte> result)
     {
-        _lastCounter = signer.NextCounter();
+        try
+        {
+            _lastCounter = signer.NextCounter();
+        }
+        catch (IOException e)
+        {
+            // A value that may be given out again after a crash is none.
+            logger.LogError("key holder: the counter cannot be kept: {Message}", e.Message);
+            return 0;
+        }
         BinaryPrimitives.WriteUInt64LittleEndian(result, _lastCounter);
         return sizeof(ulong);
     }
