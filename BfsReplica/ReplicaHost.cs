@@ -290,6 +290,7 @@ internal sealed partial class ReplicaHost : IMessageHandler, ILoopClient, IDispo
             ViewChangeAgoMicros = _nowMicros - change.LeftMicros,
             ViewChangeTookMicros = (change.EnteredMicros > 0 ? change.EnteredMicros : _nowMicros) - change.LeftMicros,
             Recovery = replica.Recovery,
+            SlowRecoveries = replica.SlowRecoveries,
             RecoveryAlarm = replica.Recovery.Phase is not (RecoveryPhase.None or RecoveryPhase.Recovered)
                 && _nowMicros - _startMicros > _config.RecoveryAlarmSeconds * 1_000_000L,
         };
