@@ -85,6 +85,7 @@ internal sealed partial class ReplicaHost : IMessageHandler, ILoopClient, IDispo
                     CheckpointBecameStable = _storage.OnStable,
                     StateTransferred = OnTransferred,
                     DamagedPageFound = OnDamagedPage,
+                    StateDistrusted = _storage.OnDistrusted,
                 };
                 (_engine, _counters) = (_replica, _replica.Counters);
                 _evidenceDirectory = directory.Evidence(id);

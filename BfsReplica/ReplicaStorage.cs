@@ -91,6 +91,13 @@ internal sealed class ReplicaStorage : IDisposable
             + "{Cleared} became zeros, in {Millis} ms; {State}", report.Checkpoint, report.Fetched, report.Cleared, report.Micros / 1000,
             report.Repaired ? "the state is repaired" : "the state is up to date");
 
+    /// <summary>The replica has found that its state is of no checkpoint: what is saved must not keep it from saving a right one.</summary>
+    public void OnDistrusted()
+    {
+        _file.ForgetSaved();
+        _logger.LogWarning("the state claims to be of a checkpoint that nobody can have: it is compared with the others' and repaired");
+    }
+
     /// <summary>To be called every second: saves once nothing has been executed for a while.</summary>
     public void OnSecond(Replica replica)
     {

@@ -181,6 +181,17 @@ public sealed unsafe class StateFile : IDisposable
         return true;
     }
 
+    /// <summary>
+    /// What was saved was of no checkpoint, whatever number it had (§4.3.2): the next save may be of a lower one. To be called
+    /// when the state in memory is distrusted. The files stay as they are until then.
+    /// </summary>
+    public void ForgetSaved()
+    {
+        BfsAssert.That(!State.IsTrusted);
+        _meta = new StateMeta(_meta.Pages, default, default, false, _meta.Cluster);
+        _pending = null;
+    }
+
     /// <summary>Frees the memory; what was not saved is lost.</summary>
     public void Dispose()
     {

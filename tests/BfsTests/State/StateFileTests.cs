@@ -481,4 +481,30 @@ public sealed class StateFileTests : IDisposable
             Assert.NotEqual(StateFileStatus.Damaged, again.Status);
         }
     }
+
+    /// <summary>§4.3.2: an attacker may have saved a state under a number that nobody can have; the right one is lower, and is saved.</summary>
+    [Fact]
+    public void What_was_saved_under_a_wrong_number_does_not_keep_a_lower_checkpoint_from_being_saved()
+    {
+        var random = new Random(9);
+        byte[] right;
+        using (StateFile file = Open())
+        {
+            Scribble(file.State, random);
+            file.State.TakeCheckpoint(new SeqNum(1_000_000));
+            file.State.DiscardBefore(new SeqNum(1_000_000));
+            file.Save(new SeqNum(1_000_000));
+            file.State.DistrustAll();
+            file.ForgetSaved();
+            Assert.Equal(new SeqNum(0), file.SavedCheckpoint);
+            // What a transfer does: nothing differs but the number.
+            Assert.True(file.State.TryCompleteTransfer(new SeqNum(128), file.State.CheckpointDigest(new SeqNum(0))));
+            file.State.DiscardBefore(new SeqNum(128));
+            file.Save(new SeqNum(128), cleanStop: true);
+            right = Memory(file.State);
+        }
+        using StateFile again = Open();
+        Assert.Equal((StateFileStatus.CleanStop, new SeqNum(128)), (again.Status, again.SavedCheckpoint));
+        Assert.Equal(right, Memory(again.State));
+    }
 }
