@@ -3,13 +3,14 @@ namespace BfsSim;
 /// <summary>Narrower choices than <see cref="SimOptions.Draw"/> makes: more of one kind of trouble in a shorter run.</summary>
 public static class SimProfiles
 {
-    public const string LiarName = "liar", ConspiratorName = "conspirator", RestartsName = "restarts";
+    public const string LiarName = "liar", ConspiratorName = "conspirator", RestartsName = "restarts", FilesName = "files";
 
     public static IReadOnlyDictionary<string, Func<SimOptions, SimOptions>> All { get; } = new Dictionary<string, Func<SimOptions, SimOptions>>
     {
         [LiarName] = Liar,
         [ConspiratorName] = options => Liar(options) with { Conspirators = true },
         [RestartsName] = Restarts,
+        [FilesName] = options => Liar(options) with { Files = true },
     };
 
     /// <summary>Small and fast, always with a liar, and views that change all the time.</summary>

@@ -59,7 +59,7 @@ public sealed class Simulation : IDisposable
         {
             int id = i;
             _replicas[i] = new ReplicaNode(i, Config, _events, random.Fork(), Options, _network,
-                new SimKeyExchange(Config.N, secret), () => _suite.CreateService(id, Config), Agreement);
+                new SimKeyExchange(Config.N, secret), () => CreateService(id), Agreement);
         }
         _faultyWorkload = _suite.CreateWorkload(Options, random.Fork(), faulty: true);
         var unknown = new History();
@@ -89,6 +89,12 @@ public sealed class Simulation : IDisposable
         get => Agreement.Trace;
         set => Agreement.Trace = value;
     }
+
+    private IService CreateService(int replica) => new TimedService(_suite.CreateService(replica, Config), () => LatestNanos(replica));
+
+    /// <summary>The latest time that a correct replica may accept now; times that would not rise are raised a little.</summary>
+    private long LatestNanos(int replica) => Agreement.IsFaulty(new ReplicaId(replica)) ? long.MaxValue
+        : SimNode.WallStartNanos + (_events.NowMicros * 1000) + ((Options.ClockSkewMillis + Config.MaxClockSkewMillis + 1) * 1_000_000L);
 
     /// <summary>Makes a replica faulty in what it sends; it no longer counts as correct.</summary>
     public void MakeFaulty(int replica, ISendStrategy strategy)

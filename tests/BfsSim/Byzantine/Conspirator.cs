@@ -7,22 +7,33 @@ namespace BfsSim.Byzantine;
 /// <summary>
 /// Lies with a plan. As primary it proposes another batch to one backup than to the rest, and votes to each for what it told
 /// it, as a backup too. When the view changes it says that the one's batch prepared, which the one can half confirm; or
-/// that nothing did, or the null batch. That is what conditions A1, A2 and B of §3.2.4 are for.
+/// that nothing did, or the null batch; or it says what it said some view changes ago, as if it had fallen behind; or it names
+/// a checkpoint that there is not. That is what the choice of a checkpoint and conditions A1, A2 and B of §3.2.4 are for.
 /// </summary>
 public sealed class Conspirator : ISendStrategy
 {
+    private const int Behind = 4, Ahead = 5;
+    private const int Remembered = 8;
+
     private readonly FaultyReplica _self;
     private readonly int _group;
     private readonly int _lyingPerMille;
     private readonly int _claim;
+
+    // The same to all, or nobody would vouch for it.
+    private readonly Digest _invented;
+    private readonly int _back;
     private readonly Dictionary<(long View, long Seq), Digest> _told = [];
+    private readonly Queue<ViewChangeFacts> _said = new();
 
     public Conspirator(FaultyReplica self)
     {
         _self = self;
         _group = (self.Address + 1 + self.Random.Below(self.N - 1)) % self.N;
         _lyingPerMille = self.Random.Choose(50, 300, 1000);
-        _claim = self.Random.Below(4);
+        _invented = self.RandomDigest();
+        _back = self.Random.Choose(1, 1, 1, 2);
+        _claim = self.Random.Choose(0, 0, 1, 1, 2, 3, Behind, Ahead);
     }
 
     public void Send(int to, byte[] message, Action<byte[]> send)
@@ -77,6 +88,10 @@ public sealed class Conspirator : ISendStrategy
     {
         ViewChangeFacts facts = ViewChangeFacts.From(honest);
         long last = honest.View.Value - 1;
+        if (_claim == Behind)
+        {
+            return ClaimFewer(honest, facts);
+        }
         var p = new SortedDictionary<long, ViewChangeEntry>();
         var q = new SortedDictionary<long, ViewChangeEntry>();
         foreach (((long view, long number), Digest told) in _told)
@@ -95,8 +110,37 @@ public sealed class Conspirator : ISendStrategy
                 p[e.Seq.Value] = q[e.Seq.Value] = new ViewChangeEntry(e.Seq, default, new View(last));
             }
         }
-        var message = new byte[ViewChange.SizeFor(facts.Checkpoints.Count + p.Count + q.Count, _self.N)];
-        ViewChange.Write(message, _self.N, honest.View, honest.StableCheckpoint, honest.Replica, facts.Checkpoints, [.. p.Values], [.. q.Values]);
+        IReadOnlyList<ViewChangeEntry> checkpoints = facts.Checkpoints;
+        if (_claim == Ahead && checkpoints.Count > 0)
+        {
+            SeqNum next = checkpoints[^1].Seq + _self.Config.CheckpointPeriod;
+            checkpoints = next <= honest.StableCheckpoint + _self.Config.LogSize
+                ? [.. checkpoints, new ViewChangeEntry(next, _invented, default)] : checkpoints;
+        }
+        return Write(honest, honest.StableCheckpoint, checkpoints, [.. p.Values], [.. q.Values]);
+    }
+
+    /// <summary>What was so some view changes ago, and nothing prepared since.</summary>
+    private byte[] ClaimFewer(in ViewChange honest, ViewChangeFacts facts)
+    {
+        if (_said.Count == 0 || _said.Last().StableCheckpoint < facts.StableCheckpoint)
+        {
+            _said.Enqueue(facts);
+        }
+        if (_said.Count > Remembered)
+        {
+            _said.Dequeue();
+        }
+        // Mostly one checkpoint behind, where correct replicas may be too.
+        ViewChangeFacts then = _said.ElementAt(Math.Max(0, _said.Count - 1 - _back));
+        return Write(honest, then.StableCheckpoint, [.. then.Checkpoints.Where(c => c.Seq == then.StableCheckpoint)], [], []);
+    }
+
+    private byte[] Write(in ViewChange honest, SeqNum stable, IReadOnlyList<ViewChangeEntry> checkpoints,
+        IReadOnlyList<ViewChangeEntry> p, IReadOnlyList<ViewChangeEntry> q)
+    {
+        var message = new byte[ViewChange.SizeFor(checkpoints.Count + p.Count + q.Count, _self.N)];
+        ViewChange.Write(message, _self.N, honest.View, stable, honest.Replica, checkpoints, p, q);
         return _self.Seal(message);
     }
 }

@@ -18,6 +18,9 @@ public sealed record Mutant(string Name, string Protection, string Source, strin
     /// <summary>Without the protection the system stops; else only a violation of safety counts as found.</summary>
     public bool Stops { get; init; }
 
+    /// <summary>Why no seed is expected to find it; null for those that must be found.</summary>
+    public string? Survives { get; init; }
+
     /// <summary>The file without the protection.</summary>
     /// <exception cref="InvalidDataException">The fragment is not there exactly once: the list has to follow the sources.</exception>
     public string Apply(string text)

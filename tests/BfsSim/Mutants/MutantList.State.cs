@@ -11,7 +11,7 @@ public static partial class MutantList
         new("transfer-quorum", "a checkpoint is fetched when f+1 others name it alike (one)", "§5.3.2, pitfall 30", "BfsCore/Replica/Replica.StateTransfer.cs",
             "_checkpoints.TryFindAhead(beyond, _config.WeakQuorum, out SeqNum seq, out Digest digest)", "_checkpoints.TryFindAhead(beyond, 1, out SeqNum seq, out Digest digest)"),
         new("meta-data", "META-DATA is checked against the digest above it", "§5.3.2, pitfall 28", TransferFile,
-            "if (PartitionTree.NodeDigest(item.Level, item.Index, message.Children) != item.Digest)", "if (message.Children.IsEmpty)"),
+            "if (PartitionTree.NodeDigest(item.Level, item.Index, message.Children) != item.Digest)", "if (message.Children.IsEmpty)") { Stops = true },
         new("data", "pages are checked against their digests", "§5.3.2, pitfall 28", TransferFile,
             "if (PartitionTree.PageDigest(content) != item.PageDigests![child])", "if (content.IsEmpty)"),
         new("diverged", "a replica whose state differs from a quorum's fetches it anew", "§5.3.3", CheckpointFile,
@@ -30,7 +30,10 @@ public static partial class MutantList
         new("log-entered", "the view that was entered is written down", "pitfall 33", ViewChangeFile,
             "        LogEntered();\n", ""),
         new("log-committed", "what committed is written down before its checkpoint is announced", "pitfall 33", ExecutionFile,
-            "        LogMark(VoteRecordKind.Committed, entry.Seq, entry.Digest);\n", ""),
+            "        LogMark(VoteRecordKind.Committed, entry.Seq, entry.Digest);\n", "") 
+        {
+            Survives = "what committed had prepared, which is in the log, and is learned again",
+        },
         new("restart-p-q", "P and Q survive a restart", "pitfall 18", "BfsCore/Replica/Replica.Restoring.cs",
             "        _sets.Replace(leaving.Facts);\n", ""),
         new("floor", "nothing is voted for up to the last stable checkpoint that the log speaks of", "pitfall 33", "BfsCore/Replica/Replica.Restoring.cs",

@@ -7,7 +7,7 @@ public static partial class MutantList
     private const string ViewChangeFile = "BfsCore/Replica/Replica.ViewChange.cs";
     private const string SetsFile = "BfsCore/Replica/ViewChangeSets.cs";
 
-    private static readonly Mutant[] _viewChanges =
+    private static readonly Mutant[] _decisions =
     [
         new("a1", "condition A1: 2f+1 view-changes do not contradict the batch", "§3.2.4, pitfall 16", DecisionFile,
             "|| other.View < p.View || (other.View == p.View && other.Digest == p.Digest))) >= (2 * f) + 1",
@@ -17,27 +17,41 @@ public static partial class MutantList
         new("a2", "condition A2: f+1 replicas pre-prepared the batch", "§3.2.4, pitfall 16", DecisionFile,
             "&& Count(s, m => m.SaysPrePrepared(p)) >= f + 1;", "&& Count(s, m => m.SaysPrePrepared(p)) >= 0;"),
         new("a2-view", "condition A2: they did so in its view or a later one", "§3.2.4, pitfall 16", DecisionFile,
-            "PrePrepared[i].Digest == batch.Digest && PrePrepared[i].View >= batch.View)", "PrePrepared[i].Digest == batch.Digest)"),
+            "PrePrepared[i].Digest == batch.Digest && PrePrepared[i].View >= batch.View)", "PrePrepared[i].Digest == batch.Digest)") { Seeds = 3000 },
         new("b", "condition B: 2f+1 replicas have nothing prepared where null is chosen (f+1 suffice)", "§3.2.4", DecisionFile,
             "!m.TryGetPrepared(seq, out _)) >= (2 * f) + 1;", "!m.TryGetPrepared(seq, out _)) >= f + 1;"),
         new("b-water-mark", "condition B: replicas whose h is not below the number do not count", "§3.2.4, pitfall 16", DecisionFile,
-            "Count(s, m => m.StableCheckpoint < seq && !m", "Count(s, m => !m"),
+            "Count(s, m => m.StableCheckpoint < seq && !m", "Count(s, m => !m")
+        {
+            Survives = "what is chosen is above the checkpoint, which 2f+1 have reached; it takes a fourth view-change and a faulty primary that prefers null",
+        },
         new("checkpoint-weak", "the checkpoint of a new view is named by f+1 (one suffices)", "§3.2.4", DecisionFile,
-            "Names(o.Checkpoints, c)) >= f + 1)", "Names(o.Checkpoints, c)) >= 1)"),
+            "Names(o.Checkpoints, c)) >= f + 1)", "Names(o.Checkpoints, c)) >= 1)") { Stops = true },
         new("checkpoint-quorum", "2f+1 replicas have an h that is not above the new view's checkpoint", "§3.2.4, pitfall 17", DecisionFile,
             "Count(s, o => o.StableCheckpoint <= c.Seq) >= (2 * f) + 1", "Count(s, o => o.StableCheckpoint <= c.Seq) >= 0"),
+    ];
+
+    private static readonly Mutant[] _viewChanges =
+    [
         new("p-set", "PSet: what prepared in an earlier view is told", "§3.2.4", SetsFile,
             "if (entry.Prepared)\n", "if (entry.Prepared && entry.Seq.Value < 0)\n"),
         new("q-set", "QSet: what pre-prepared in an earlier view is told", "§3.2.4", SetsFile,
-            "known.Add(found);", "known.Clear();"),
+            "known.Add(found);", "known.Clear();") { Stops = true },
         new("q-bound", "QSet keeps f+2 digests of a number (one)", "§3.2.4, pitfall 18", SetsFile,
             "if (known.Count > f + 2)", "if (known.Count > 1)"),
         new("backups-verify", "backups check the new primary's decision", "§3.2.4", ViewChangeFile,
             "if (IsSupported(newView, s))", "if (IsSupported(newView, s) || newView.BatchCount >= 0)"),
         new("acks", "view-changes are acknowledged by 2f-1 others before they count", "§3.2.4", ViewChangeFile,
-            "except: (1UL << j) | (1UL << Id.Value)) >= (2 * _config.F) - 1);", "except: (1UL << j) | (1UL << Id.Value)) >= 0);"),
+            "except: (1UL << j) | (1UL << Id.Value)) >= (2 * _config.F) - 1);", "except: (1UL << j) | (1UL << Id.Value)) >= 0);")
+        {
+            Stops = true,
+            Survives = "a view that rests on what backups lack is not entered, and the next one follows: slower, not wrong",
+        },
         new("vouched", "a view-change that is not authentic here is vouched for by f others", "§3.2.4", ViewChangeFile,
-            "except: (1UL << replica.Value) | (1UL << Id.Value)) >= _config.F;", "except: (1UL << replica.Value) | (1UL << Id.Value)) >= 0;"),
+            "except: (1UL << replica.Value) | (1UL << Id.Value)) >= _config.F;", "except: (1UL << replica.Value) | (1UL << Id.Value)) >= 0;")
+        {
+            Survives = "a faulty primary would have to forge view-changes in the names of others; no strategy does",
+        },
         new("join-one", "a replica joins f+1 others that left (one)", "§2.3.5", ViewChangeFile,
             "if (count < _config.WeakQuorum)", "if (count < 1)"),
         new("left-view-silent", "a replica that has left a view takes no part in it", "§2.3.5", ViewChangeFile,

@@ -4,5 +4,14 @@ namespace BfsSim.Mutants;
 public static partial class MutantList
 {
     public static IReadOnlyList<Mutant> All =>
-        [.. _agreement, .. _viewChanges.Select(m => m with { Profile = SimProfiles.ConspiratorName }), .. _authentication, .. _execution, .. _state, .. _restarts.Select(m => m with { Profile = SimProfiles.RestartsName }), .. _liveness.Select(m => m with { Profile = null, Stops = true })];
+    [
+        .. _agreement,
+        .. _decisions.Select(m => m with { Profile = SimProfiles.ConspiratorName }),
+        .. _viewChanges,
+        .. _authentication,
+        .. _execution,
+        .. _state,
+        .. _restarts.Select(m => m with { Profile = SimProfiles.RestartsName }),
+        .. _liveness.Select(m => m with { Profile = null, Stops = true, Seeds = 300 }),
+    ];
 }

@@ -10,7 +10,7 @@ namespace BfsSim.Nodes;
 public abstract class SimNode
 {
     private const int LongestWakeUpMicros = 60;
-    private const long WallStartNanos = 1_700_000_000_000_000_000;
+    public const long WallStartNanos = 1_700_000_000_000_000_000;
 
     private readonly EventQueue _events;
     private readonly SimRandom _random;
