@@ -23,7 +23,7 @@ public static partial class MutantList
         new("checkpoint-tentative", "a checkpoint is announced only when its batch has committed", "§5.1.2, pitfall 27", ExecutionFile,
             "            TakeCheckpoint(entry.Seq);\n", "            TakeCheckpoint(entry.Seq);\n            AnnounceCheckpoint(entry.Seq);\n") { Seeds = 3000 },
         new("read-waits", "a read-only request waits until what was executed has committed", "§5.1.3", RequestsFile,
-            "if (_lastExecuted == _lastCommitted)", "if (_lastExecuted >= _lastCommitted)") 
+            "if (_lastExecuted == _lastCommitted)", "if (_lastExecuted >= _lastCommitted)")
         {
             Survives = "2f+1 equal replies mean that f+1 correct replicas prepared what was read, so it survives view changes",
         },

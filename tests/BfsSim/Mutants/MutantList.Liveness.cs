@@ -21,14 +21,14 @@ public static partial class MutantList
         new("resend-view-change", "view-changes are sent again whatever the timers say", "§5.2, pitfall 19", StatusFile,
             "            SendStatusPending();\n            SendStatus();\n            SendOwnViewChange();\n", "            SendStatus();\n"),
         new("help-into-view", "a replica in an earlier view is sent the view-changes it lacks", "§5.2, pitfall 23", PendingFile,
-            "        if (own.View != _view || own.Message.Length == 0)", "        if (own.Message.Length >= 0)") 
+            "        if (own.View != _view || own.Message.Length == 0)", "        if (own.Message.Length >= 0)")
         {
             Survives = "f+1 others that go on take a replica with them",
         },
         new("resend-new-view", "a new view is sent again to those that lack it", "§5.2, pitfall 23", PendingFile,
             "if (IsPrimary && _newView is { } newView && !status.HasNewView)", "if (IsPrimary && _newView is { } newView && _n < 0)"),
         new("resend-batches", "pre-prepares, prepares and commits are sent again when status asks", "§5.2", StatusFile,
-            "        SendBatchesAgain(status);\n", "") 
+            "        SendBatchesAgain(status);\n", "")
         {
             Survives = "what committed is learned from claims, and what did not is chosen again by the next view",
         },

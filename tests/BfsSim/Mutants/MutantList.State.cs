@@ -30,7 +30,7 @@ public static partial class MutantList
         new("log-entered", "the view that was entered is written down", "pitfall 33", ViewChangeFile,
             "        LogEntered();\n", ""),
         new("log-committed", "what committed is written down before its checkpoint is announced", "pitfall 33", ExecutionFile,
-            "        LogMark(VoteRecordKind.Committed, entry.Seq, entry.Digest);\n", "") 
+            "        LogMark(VoteRecordKind.Committed, entry.Seq, entry.Digest);\n", "")
         {
             Survives = "what committed had prepared, which is in the log, and is learned again",
         },
