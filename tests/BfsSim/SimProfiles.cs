@@ -43,6 +43,8 @@ public static class SimProfiles
         Operations = Math.Min(options.Operations, 120),
         LossPerMille = Math.Min(options.LossPerMille, 50),
         CorruptionPerMille = 0,
+        KeyRefreshMillis = 0,
+        Recoveries = 0,
         StragglersPerMille = 0,
         ShortestDelayMicros = Math.Min(options.ShortestDelayMicros, 200),
         DelaySpreadMicros = Math.Min(options.DelaySpreadMicros, 5_000),
