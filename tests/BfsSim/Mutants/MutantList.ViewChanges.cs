@@ -28,7 +28,10 @@ public static partial class MutantList
         new("checkpoint-weak", "the checkpoint of a new view is named by f+1 (one suffices)", "§3.2.4", DecisionFile,
             "Names(o.Checkpoints, c)) >= f + 1)", "Names(o.Checkpoints, c)) >= 1)") { Stops = true },
         new("checkpoint-quorum", "2f+1 replicas have an h that is not above the new view's checkpoint", "§3.2.4, pitfall 17", DecisionFile,
-            "Count(s, o => o.StableCheckpoint <= c.Seq) >= (2 * f) + 1", "Count(s, o => o.StableCheckpoint <= c.Seq) >= 0"),
+            "Count(s, o => o.StableCheckpoint <= c.Seq) >= (2 * f) + 1", "Count(s, o => o.StableCheckpoint <= c.Seq) >= 0")
+        {
+            Survives = "takes a correct replica alone ahead and nothing prepared above it; elsewhere A1 and B demand the same",
+        },
     ];
 
     private static readonly Mutant[] _viewChanges =
@@ -38,7 +41,10 @@ public static partial class MutantList
         new("q-set", "QSet: what pre-prepared in an earlier view is told", "§3.2.4", SetsFile,
             "known.Add(found);", "known.Clear();") { Stops = true },
         new("q-bound", "QSet keeps f+2 digests of a number (one)", "§3.2.4, pitfall 18", SetsFile,
-            "if (known.Count > f + 2)", "if (known.Count > 1)"),
+            "if (known.Count > f + 2)", "if (known.Count > 1)")
+        {
+            Survives = "takes several batches at one number in successive views, of which a forgotten one is to be chosen",
+        },
         new("backups-verify", "backups check the new primary's decision", "§3.2.4", ViewChangeFile,
             "if (IsSupported(newView, s))", "if (IsSupported(newView, s) || newView.BatchCount >= 0)"),
         new("acks", "view-changes are acknowledged by 2f-1 others before they count", "§3.2.4", ViewChangeFile,
@@ -53,8 +59,8 @@ public static partial class MutantList
             Survives = "a faulty primary would have to forge view-changes in the names of others; no strategy does",
         },
         new("join-one", "a replica joins f+1 others that left (one)", "§2.3.5", ViewChangeFile,
-            "if (count < _config.WeakQuorum)", "if (count < 1)"),
-        new("left-view-silent", "a replica that has left a view takes no part in it", "§2.3.5", ViewChangeFile,
-            "        _view = view;\n        _viewActive = false;", "        _view = view;\n        _viewActive = _n < 0;"),
+            "if (count < _config.WeakQuorum)", "if (count < 1)") { Stops = true },
+        new("view-undecided", "a replica takes part in a view only once it is decided what the view starts with", "§2.3.5", ViewChangeFile,
+            "        _view = view;\n        _viewActive = false;", "        _view = view;\n        _viewActive = _n > 0;"),
     ];
 }
