@@ -73,7 +73,8 @@ public sealed partial class Replica
             Leaving leaving = _leaving[j];
             if (j != Id.Value && (leaving.View > _view || !_viewActive))
             {
-                leaving.Authentic = false;
+                // The view too: one that was faulty may have gone where it has come back from (§4.3.2).
+                (leaving.View, leaving.Message, leaving.Identity, leaving.Facts, leaving.Authentic) = (default, [], default, null, false);
                 leaving.Acks.Clear();
             }
         }

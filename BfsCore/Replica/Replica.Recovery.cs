@@ -238,15 +238,22 @@ public sealed partial class Replica
         _silent = true;
         _silentThrough = _recovery.Point;
         LogMark(VoteRecordKind.Silent, _silentThrough, default);
+        TakeView(view);
+        LogMark(VoteRecordKind.Retreated, _silentThrough, default);
+        _wanted.Clear();
+        _incompleteBatches = 0;
+        _viewDeadlineMicros = long.MaxValue;
+        _store.SaveView(view);
+        CountIncompleteBatches();
+    }
+
+    /// <summary>Everybody starts in view 0; the decision on another has to come again.</summary>
+    private void TakeView(View view)
+    {
         _view = _retreatedTo = view;
         _viewActive = view.Value == 0;
         _newView = null;
         _newViewLast = default;
-        _wanted.Clear();
-        _incompleteBatches = 0;
-        _viewDeadlineMicros = long.MaxValue;
         (_leaving[Id.Value].View, _leaving[Id.Value].Message) = (default, []);
-        _store.SaveView(view);
-        CountIncompleteBatches();
     }
 }

@@ -166,7 +166,7 @@ public sealed partial class Replica
                 }
             }
         }
-        if (!_viewActive && _leaving[Id.Value].View != _view && _view != _retreatedTo)
+        if (!_viewActive && _leaving[Id.Value].View != _view)
         {
             AnnounceLeaving();
             Reconsider();

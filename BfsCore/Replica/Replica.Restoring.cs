@@ -93,6 +93,12 @@ public sealed partial class Replica
             case VoteRecordKind.Spoken:
                 _silent = false;
                 return true;
+            case VoteRecordKind.Retreated:
+                restored.Entries.Clear();
+                restored.NullAnew.Clear();
+                _abandoned.Clear();
+                TakeView(record.View);
+                return true;
             case VoteRecordKind.Left:
                 return TakeLeft(record, restored);
             default:

@@ -34,6 +34,9 @@ internal enum VoteRecordKind : byte
 
     /// <summary>The end of that.</summary>
     Spoken = 10,
+
+    /// <summary>It went back to this view in a recovery (§4.3.2).</summary>
+    Retreated = 11,
 }
 
 /// <summary>
@@ -58,7 +61,7 @@ internal readonly ref struct VoteRecord
     public static bool TryParse(ReadOnlySpan<byte> record, out VoteRecord parsed)
     {
         parsed = new VoteRecord(record);
-        return record.Length >= HeaderBytes && parsed.Kind is >= VoteRecordKind.Base and <= VoteRecordKind.Spoken
+        return record.Length >= HeaderBytes && parsed.Kind is >= VoteRecordKind.Base and <= VoteRecordKind.Retreated
             && parsed.Seq.Value is >= 0 and <= Limits.MaxNumber && parsed.View.Value is >= 0 and <= Limits.MaxNumber;
     }
 

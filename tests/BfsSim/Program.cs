@@ -14,13 +14,13 @@ one.SetAction(result => SeedRunner.RunOne(result.GetValue(seed), result.GetValue
 Argument<long> from = new("FROM") { Description = "the first seed" };
 Argument<int> count = new("COUNT") { Description = "how many" };
 Option<bool> untilFailure = new("--until-failure") { Description = "stop at the first seed that fails, and tell only of it" };
-Option<string?> profile = new("--profile") { Description = $"with --until-failure: a narrower choice, {string.Join(" or ", SimProfiles.All.Keys)}" };
+Option<string?> profile = new("--profile") { Description = $"a narrower choice, {string.Join(" or ", SimProfiles.All.Keys)}" };
 Option<bool> safety = new("--safety") { Description = "with --until-failure: what does not complete is no failure" };
 Command many = new("seeds", "Runs many seeds in parallel and lists what happened, and those that failed.") { from, count, jobs, untilFailure, profile, safety };
 many.SetAction(result => result.GetValue(untilFailure)
     ? SeedHunt.Run(result.GetValue(from), result.GetValue(count), result.GetValue(jobs), result.GetValue(profile),
         result.GetValue(safety), Console.Out)
-    : SeedRunner.RunMany(result.GetValue(from), result.GetValue(count), result.GetValue(jobs)));
+    : SeedRunner.RunMany(result.GetValue(from), result.GetValue(count), result.GetValue(jobs), result.GetValue(profile)));
 
 Argument<double> minutes = new("MINUTES") { Description = "how long" };
 Option<long?> first = new("--from") { Description = "the first seed; otherwise one that was not tried before" };

@@ -4,7 +4,7 @@ using Spectre.Console;
 namespace BfsSim;
 
 /// <summary>What many runs were like together. Used by several threads.</summary>
-public sealed class RunTotals
+public sealed class RunTotals(string? profile)
 {
     private readonly Lock _lock = new();
     private readonly Tally _times = new();
@@ -54,7 +54,8 @@ public sealed class RunTotals
     }
 
     /// <summary>The command that repeats a seed.</summary>
-    public static string CommandFor(long seed) => $"dotnet run --project tests/BfsSim -c Release -- seed {seed}";
+    public static string CommandFor(long seed, string? profile = null) =>
+        $"dotnet run --project tests/BfsSim -c Release -- seed {seed}{(profile is null ? "" : $" --profile {profile}")}";
 
     public void WriteTable(TextWriter output)
     {
@@ -108,11 +109,11 @@ public sealed class RunTotals
     }
 
     /// <summary>Runs a seed: what it was like, or what it violated.</summary>
-    public static (SimResult? Result, string? Failure) Try(long seed)
+    private (SimResult? Result, string? Failure) Try(long seed)
     {
         try
         {
-            using var simulation = new Simulation(seed);
+            using var simulation = new Simulation(seed, adjust: profile is null ? null : SimProfiles.All[profile]);
             return (simulation.Run(), null);
         }
         catch (Exception e) when (e is not OutOfMemoryException)

@@ -32,9 +32,10 @@ internal static class SeedRunner
         }
     }
 
-    public static int RunMany(long first, int count, int jobs)
+    /// <param name="profile">A name in <see cref="SimProfiles"/>; null for the common mix.</param>
+    public static int RunMany(long first, int count, int jobs, string? profile)
     {
-        var totals = new RunTotals();
+        var totals = new RunTotals(profile);
         RunAll(totals, Enumerable.Range(0, count).Select(i => first + i), jobs, () => $"{totals.Seeds:N0} of {count:N0} seeds");
         totals.WriteTable(Console.Out);
         return totals.Failures.Count == 0 ? 0 : 1;
@@ -43,7 +44,7 @@ internal static class SeedRunner
     /// <param name="jsonPath">Where the summary goes, also while it runs.</param>
     public static int Soak(double minutes, long first, int jobs, string jsonPath)
     {
-        var totals = new RunTotals();
+        var totals = new RunTotals(profile: null);
         var clock = Stopwatch.StartNew();
         Console.WriteLine($"seeds from {first}");
         RunAll(totals, SeedsUntil(), jobs, () =>

@@ -80,6 +80,9 @@ public sealed record SimOptions
     /// <summary>How often a replica is restarted to recover (§4.3.2), one at a time.</summary>
     public required int Recoveries { get; init; }
 
+    /// <summary>How many replicas an attacker owns one after the other, each until it has recovered (§4.3.3).</summary>
+    public int Intrusions { get; init; }
+
     /// <summary>From here on the network is perfect, and what is outstanding must complete.</summary>
     public required long HealMicros { get; init; }
 
@@ -90,7 +93,7 @@ public sealed record SimOptions
         int period = random.Choose(2, 4, 8, 16, 32);
         bool calm = random.PerMille(250);
         int restarts = random.Choose(0, 0, 1, 3, 8);
-        return new SimOptions
+        var options = new SimOptions
         {
             Files = random.PerMille(300),
             Replicas = replicas,
@@ -131,5 +134,6 @@ public sealed record SimOptions
             KeyRefreshMillis = random.Choose(0, 0, 500, 2_000),
             Recoveries = random.Choose(0, 0, 1, 4),
         };
+        return random.PerMille(100) ? SimProfiles.Intruded(options) : options;
     }
 }

@@ -3,7 +3,8 @@ namespace BfsSim;
 /// <summary>Narrower choices than <see cref="SimOptions.Draw"/> makes: more of one kind of trouble in a shorter run.</summary>
 public static class SimProfiles
 {
-    public const string LiarName = "liar", ConspiratorName = "conspirator", RestartsName = "restarts", FilesName = "files";
+    public const string LiarName = "liar", ConspiratorName = "conspirator", RestartsName = "restarts", FilesName = "files",
+        IntruderName = "intruder";
 
     public static IReadOnlyDictionary<string, Func<SimOptions, SimOptions>> All { get; } = new Dictionary<string, Func<SimOptions, SimOptions>>
     {
@@ -11,6 +12,7 @@ public static class SimProfiles
         [ConspiratorName] = options => Liar(options) with { Conspirators = true },
         [RestartsName] = Restarts,
         [FilesName] = options => Liar(options) with { Files = true },
+        [IntruderName] = Intruded,
     };
 
     /// <summary>Small and fast, always with a liar, and views that change all the time.</summary>
@@ -29,6 +31,22 @@ public static class SimProfiles
         MassRestartsPerMille = 300,
     };
 
+    /// <summary>One replica after the other falls and recovers.</summary>
+    internal static SimOptions Intruded(SimOptions options) => options with
+    {
+        FaultyReplicas = 0,
+        Restarts = 0,
+        Recoveries = 0,
+        Outages = 0,
+        Partitions = 0,
+        OneWayCuts = 0,
+        LossPerMille = Math.Min(options.LossPerMille, 50),
+        KeyRefreshMillis = 500,
+        Intrusions = 2 + (int)(options.HealMicros % 5),
+        Operations = 2 * options.Operations,
+        HealMicros = 20_000_000,
+    };
+
     private static SimOptions Short(SimOptions options) => options with
     {
         Files = false,
@@ -45,6 +63,7 @@ public static class SimProfiles
         CorruptionPerMille = 0,
         KeyRefreshMillis = 0,
         Recoveries = 0,
+        Intrusions = 0,
         StragglersPerMille = 0,
         ShortestDelayMicros = Math.Min(options.ShortestDelayMicros, 200),
         DelaySpreadMicros = Math.Min(options.DelaySpreadMicros, 5_000),

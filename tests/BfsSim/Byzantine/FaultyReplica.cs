@@ -33,6 +33,14 @@ public sealed class FaultyReplica(ReplicaNode node, ClusterConfig config, EventQ
         }
     }
 
+    /// <summary>
+    /// The attacker loses the replica: it runs right code again. What he does in its name from now on he does with the session keys
+    /// that it had (§4.3.2).
+    /// </summary>
+    public void Lose() => _stolen = node.Replica.Keys;
+
+    private ReplicaKeys? _stolen;
+
     public void After(long micros, Action action) => events.After(micros, action);
 
     /// <summary>Does something again and again, at random times, as long as the run lasts.</summary>
@@ -52,7 +60,7 @@ public sealed class FaultyReplica(ReplicaNode node, ClusterConfig config, EventQ
     public byte[] Seal(byte[] message)
     {
         BfsAssert.That(MessageHeader.TryReadTag(message, out MessageTag tag));
-        ReplicaKeys keys = node.Replica.Keys;
+        ReplicaKeys keys = _stolen ?? node.Replica.Keys;
         if (tag == MessageTag.Reply)
         {
             int client = BitConverter.ToInt32(message, 32);

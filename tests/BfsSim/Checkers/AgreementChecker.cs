@@ -58,7 +58,37 @@ public sealed class AgreementChecker : IReplicaObserver, IRestartObserver
     public SeqNum HighestStable { get; private set; }
 
     /// <summary>Nothing that this replica does counts any more.</summary>
-    public void MarkFaulty(ReplicaId replica) => _faulty[replica.Value] = true;
+    public void MarkFaulty(ReplicaId replica)
+    {
+        _faulty[replica.Value] = true;
+        // What only it and f others had prepared cannot have committed with the help of faulty ones: those before it have recovered,
+        // so that all they can have voted for is stable (§4.3.2).
+        foreach (SortedDictionary<long, ulong> views in _preparedAt.Values)
+        {
+            foreach (long view in views.Keys.ToList())
+            {
+                views[view] &= ~(1UL << replica.Value);
+            }
+        }
+    }
+
+    /// <summary>It has recovered (§4.3.2): from what it is now on, everything counts again.</summary>
+    public void MarkCorrect(ReplicaId replica, ReplicaNode node)
+    {
+        int i = replica.Value;
+        _faulty[i] = false;
+        (_executed[i], _committed[i], _stable[i]) = (node.Replica.LastExecuted, node.Replica.LastCommitted, node.Replica.StableCheckpoint);
+        _ownCheckpoints[i].Clear();
+        for (int k = 0; k < node.State.CheckpointCount; k++)
+        {
+            SeqNum seq = node.State.CheckpointAt(k);
+            _ownCheckpoints[i][seq] = node.State.CheckpointDigest(seq);
+            if (seq <= _committed[i] && seq.Value > 0)
+            {
+                Agree(_checkpoints, seq, _ownCheckpoints[i][seq], replica, "checkpoint after a recovery");
+            }
+        }
+    }
 
     public bool IsFaulty(ReplicaId replica) => _faulty[replica.Value];
 

@@ -17,6 +17,7 @@ public sealed class FaultPlan(ClusterConfig config, SimOptions options, SimRando
     private const int LongestRebootMicros = 500_000;
 
     private readonly List<ReplicaNode> _copies = [];
+    private Intruder? _intruder;
     private bool _healed;
 
     public void Draw()
@@ -42,6 +43,11 @@ public sealed class FaultPlan(ClusterConfig config, SimOptions options, SimRando
         {
             DrawRecovery();
         }
+        if (options.Intrusions > 0)
+        {
+            _intruder = new Intruder(config, random.Fork(), events, network, replicas, agreement, tally, LiarAt, DrawStrategies);
+            _intruder.Begin(options.Intrusions);
+        }
     }
 
     /// <summary>The network is perfect from now on, and whoever is to come back does so now.</summary>
@@ -49,9 +55,10 @@ public sealed class FaultPlan(ClusterConfig config, SimOptions options, SimRando
     {
         _healed = true;
         network.Heal();
+        _intruder?.Stop();
         foreach (ReplicaNode replica in replicas)
         {
-            if (replica.Crashed && !agreement.IsFaulty(new ReplicaId(replica.Address)))
+            if (replica.Crashed && options.Intrusions == 0 && !agreement.IsFaulty(new ReplicaId(replica.Address)))
             {
                 replica.Restart();
             }
@@ -97,7 +104,7 @@ public sealed class FaultPlan(ClusterConfig config, SimOptions options, SimRando
                 At(start, "faulty: twins", () => Split(replica));
                 break;
             default:
-                At(start, "faulty: lies", () => network.SetStrategy(replica, DrawStrategies(replica)));
+                At(start, "faulty: lies", () => network.SetStrategy(replica, DrawStrategies(LiarAt(replica))));
                 break;
         }
     }
@@ -121,9 +128,8 @@ public sealed class FaultPlan(ClusterConfig config, SimOptions options, SimRando
         (to, message) => network.Carry(replica, to, message));
 
     /// <summary>Up to three ways of lying together.</summary>
-    private ISendStrategy DrawStrategies(int replica)
+    private ISendStrategy DrawStrategies(FaultyReplica self)
     {
-        FaultyReplica self = LiarAt(replica);
         ISendStrategy strategies = DrawStrategy(self);
         for (int more = random.Choose(0, 0, 1, 2); more > 0; more--)
         {

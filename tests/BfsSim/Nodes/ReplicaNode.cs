@@ -58,10 +58,23 @@ public sealed class ReplicaNode : SimNode, IDisposable
         SimulationException.Require(Crashed, "a replica was started twice");
         _earlierViewChanges += Replica.Counters.ViewChanges;
         State.Dispose();
-        Begin();
+        try
+        {
+            Begin();
+        }
+        catch (BfsAssertException) when (recover)
+        {
+            Disk.LoseAll();
+            State.Dispose();
+            Begin();
+        }
         (_observer as IRestartObserver)?.OnRestarted(Replica.Id, Disk.SavedCheckpoint);
         if (recover)
         {
+            if (Disk.Votes.IsEmpty)
+            {
+                Replica.RejoinSilently();
+            }
             Replica.BeginRecovery();
         }
         string? problem = Replica.RestoreLog();
@@ -79,13 +92,31 @@ public sealed class ReplicaNode : SimNode, IDisposable
     protected override void Step(byte[] message, SourceAddress source)
     {
         _port.HandlingBytes = message.Length;
-        Replica.Step(message, source);
+        Guard(() => Replica.Step(message, source));
     }
 
     protected override void Tick(Instant now)
     {
         _port.HandlingBytes = 0;
-        Replica.Tick(now);
+        Guard(() => Replica.Tick(now));
+    }
+
+    /// <summary>
+    /// A state that an attacker left may be such that its service cannot go on. Then the monitor puts it aside and starts the replica
+    /// with nothing.
+    /// </summary>
+    private void Guard(Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (Exception e) when (IsRecovering && e is not SimulationException)
+        {
+            Crash();
+            Disk.LoseAll();
+            Restart(recover: true);
+        }
     }
 
     public void Dispose() => State.Dispose();

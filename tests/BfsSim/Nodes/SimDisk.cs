@@ -54,6 +54,18 @@ public sealed class SimDisk
         SavedCheckpoint = default;
     }
 
+    /// <summary>Somebody changed bytes of the image, as often as not of many pages.</summary>
+    public void Corrupt(SimRandom random)
+    {
+        foreach (byte[] content in _pages.Values)
+        {
+            if (random.PerMille(500))
+            {
+                content[random.Below(content.Length)] ^= (byte)random.Between(1, 255);
+            }
+        }
+    }
+
     /// <summary>Holds what another disk holds.</summary>
     public void CopyFrom(SimDisk other)
     {
