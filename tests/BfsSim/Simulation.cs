@@ -251,7 +251,7 @@ public sealed class Simulation : IDisposable
         + $"{(r.Crashed ? " down" : "")} in {r.Replica.View}{(r.Replica.ViewActive ? "" : " (changing)")}{Recovering(r)}, executed {r.Replica.LastExecuted} committed {r.Replica.LastCommitted} stable {r.Replica.StableCheckpoint}"));
 
     private static string Recovering(ReplicaNode node) =>
-        node.Replica.Recovery.Phase == RecoveryPhase.None ? "" : $" recovery {node.Replica.Recovery.Phase} to {node.Replica.Recovery.Point}";
+        node.Replica.Recovery.Phase == RecoveryPhase.None ? "" : $" recovery {node.Replica.Recovery.Phase}{(node.Replica.IsSilent ? " silent" : "")} to {node.Replica.Recovery.Point}";
 
     /// <summary>Correct replicas that have executed the same batches have the same memory, byte for byte.</summary>
     private void CheckStates()

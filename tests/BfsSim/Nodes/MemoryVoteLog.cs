@@ -11,9 +11,6 @@ public sealed class MemoryVoteLog : IVoteLog
 
     public long Bytes { get; private set; }
 
-    /// <summary>Nothing was ever written to it, or it was lost.</summary>
-    public bool IsEmpty => _valid.Count == 0;
-
     public Span<byte> Reserve(int bytes) => _reserved = new byte[bytes];
 
     public void Append()

@@ -71,8 +71,9 @@ public sealed class ReplicaNode : SimNode, IDisposable
         (_observer as IRestartObserver)?.OnRestarted(Replica.Id, Disk.SavedCheckpoint);
         if (recover)
         {
-            if (Disk.Votes.IsEmpty)
+            if (Disk.VotesLost)
             {
+                Disk.VotesLost = false;
                 Replica.RejoinSilently();
             }
             Replica.BeginRecovery();

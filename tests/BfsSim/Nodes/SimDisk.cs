@@ -16,6 +16,9 @@ public sealed class SimDisk
 
     public SimStableStore Counters { get; } = new();
 
+    /// <summary>There is no vote log, though there once was.</summary>
+    public bool VotesLost { get; set; }
+
     /// <summary>The checkpoint that the image holds; zero for the blank state.</summary>
     public SeqNum SavedCheckpoint { get; private set; }
 
@@ -83,5 +86,6 @@ public sealed class SimDisk
     {
         LoseImage();
         Votes = new MemoryVoteLog();
+        VotesLost = true;
     }
 }
