@@ -37,11 +37,7 @@ public static partial class MutantList
         new("stable-quorum", "a checkpoint is stable with 2f+1 votes (one suffices)", "§3.2.3", CheckpointFile,
             "if (_checkpoints.Count(seq, own) >= _config.Quorum)", "if (_checkpoints.Count(seq, own) >= 1)") { Stops = true },
         new("stable-weak", "a checkpoint is stable with 2f+1 votes (f+1 suffice)", "§3.2.3", CheckpointFile,
-            "if (_checkpoints.Count(seq, own) >= _config.Quorum)", "if (_checkpoints.Count(seq, own) >= _config.WeakQuorum)")
-        {
-            Stops = true,
-            Survives = "takes the loss of the state of the one correct replica that made it stable",
-        },
+            "if (_checkpoints.Count(seq, own) >= _config.Quorum)", "if (_checkpoints.Count(seq, own) >= _config.WeakQuorum)") { Stops = true },
         new("committed-claims", "what committed is believed to f+1 others (to one)", "pitfall 13", "BfsCore/Replica/Replica.CatchUp.cs",
             "_claims.TryFind(seq, _config.WeakQuorum, out digest)", "_claims.TryFind(seq, 1, out digest)"),
     ];

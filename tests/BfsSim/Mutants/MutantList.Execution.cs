@@ -21,7 +21,11 @@ public static partial class MutantList
         new("tentative-one", "a batch is executed tentatively only when all before it have committed", "§5.1.2", ExecutionFile,
             "if (_log.Find(_lastExecuted) is not { Committed: true } executed)", "if (_log.Find(_lastExecuted) is not { Prepared: true } executed)"),
         new("checkpoint-tentative", "a checkpoint is announced only when its batch has committed", "§5.1.2, pitfall 27", ExecutionFile,
-            "            TakeCheckpoint(entry.Seq);\n", "            TakeCheckpoint(entry.Seq);\n            AnnounceCheckpoint(entry.Seq);\n") { Seeds = 3000 },
+            "            TakeCheckpoint(entry.Seq);\n", "            TakeCheckpoint(entry.Seq);\n            AnnounceCheckpoint(entry.Seq);\n")
+        {
+            Seeds = 3000,
+            Survives = "takes a rollback of the very batch that ends at a checkpoint, and 2f+1 votes for what it was",
+        },
         new("read-waits", "a read-only request waits until what was executed has committed", "§5.1.3", RequestsFile,
             "if (_lastExecuted == _lastCommitted)", "if (_lastExecuted >= _lastCommitted)")
         {
@@ -30,7 +34,10 @@ public static partial class MutantList
         new("read-only-guard", "what is asked as read-only must be read-only by the service's word", "§5.1.3", RequestsFile,
             "|| !_service.IsReadOnly(request.Operation))", "|| request.Operation.Length == 0)"),
         new("read-quorum", "a read-only result has 2f+1 equal replies (f+1)", "§5.1.3, pitfall 14", ClientFile,
-            "bool enough = slot.Count(digest) >= _config.Quorum", "bool enough = slot.Count(digest) >= (slot.ReadOnly ? _config.WeakQuorum : _config.Quorum)"),
+            "bool enough = slot.Count(digest) >= _config.Quorum", "bool enough = slot.Count(digest) >= (slot.ReadOnly ? _config.WeakQuorum : _config.Quorum)")
+        {
+            Survives = "takes a liar that answers reads just as the slowest correct replica does; no strategy does",
+        },
         new("reply-quorum", "a tentative result has 2f+1 equal replies (f+1)", "§5.1.2", ClientFile,
             "bool enough = slot.Count(digest) >= _config.Quorum", "bool enough = slot.Count(digest) >= (slot.ReadOnly ? _config.Quorum : _config.WeakQuorum)") { Profile = SimProfiles.ConspiratorName },
         new("reply-one", "a final result has f+1 equal replies while reads are ordered (one)", "§2.3.2", ClientFile,

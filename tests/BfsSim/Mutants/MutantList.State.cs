@@ -15,7 +15,10 @@ public static partial class MutantList
         new("data", "pages are checked against their digests", "§5.3.2, pitfall 28", TransferFile,
             "if (PartitionTree.PageDigest(content) != item.PageDigests![child])", "if (content.IsEmpty)"),
         new("diverged", "a replica whose state differs from a quorum's fetches it anew", "§5.3.3", CheckpointFile,
-            "            Diverged = true;\n", "            Diverged = Diverged || seq.Value < 0;\n"),
+            "            Diverged = true;\n", "            Diverged = Diverged || seq.Value < 0;\n")
+        {
+            Survives = "nothing in the simulator changes the memory of a running replica",
+        },
     ];
 
     private static readonly Mutant[] _restarts =
@@ -39,6 +42,9 @@ public static partial class MutantList
         new("floor", "nothing is voted for up to the last stable checkpoint that the log speaks of", "pitfall 33", "BfsCore/Replica/Replica.Restoring.cs",
             "private SeqNum LowWaterMark => Last(_stable, _floor);", "private SeqNum LowWaterMark => Last(_stable, default);"),
         new("image-needed", "a fetched state is saved before the log begins above it", "pitfalls 33, 35", "BfsCore/Replica/Replica.StateTransfer.cs",
-            "        ImageNeeded = true;\n", ""),
+            "        ImageNeeded = true;\n", "")
+        {
+            Survives = "takes an end between a fetch and the next image, where the fetched state is needed; not met within the seeds",
+        },
     ];
 }

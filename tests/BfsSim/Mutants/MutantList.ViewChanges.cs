@@ -59,7 +59,11 @@ public static partial class MutantList
             Survives = "a faulty primary would have to forge view-changes in the names of others; no strategy does",
         },
         new("join-one", "a replica joins f+1 others that left (one)", "§2.3.5", ViewChangeFile,
-            "if (count < _config.WeakQuorum)", "if (count < 1)") { Stops = true },
+            "if (count < _config.WeakQuorum)", "if (count < 1)")
+        {
+            Stops = true,
+            Survives = "one liar makes all leave views, which costs time; views that bring something come between",
+        },
         new("view-undecided", "a replica takes part in a view only once it is decided what the view starts with", "§2.3.5", ViewChangeFile,
             "        _view = view;\n        _viewActive = false;", "        _view = view;\n        _viewActive = _n > 0;"),
     ];
