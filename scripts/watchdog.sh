@@ -97,7 +97,8 @@ work after $((minutes * 15)) 0
 
 failed=0
 for id in 0 1 2 3; do
-  all=$(run_bfs recoveries "$id" --json | grep -c '"cause":"watchdog"' || true)
+  # One may have been cut short when the work was over.
+  all=$(run_bfs recoveries "$id" --json | grep '"cause":"watchdog"' | grep -vc 'was stopped before' || true)
   good=$(run_bfs recoveries "$id" --json | grep '"cause":"watchdog"' | grep -c '"outcome":"recovered"' || true)
   say "replica $id: $all recoveries, $good of them succeeded"
   [ "$good" -ge 2 ] && [ "$good" = "$all" ] || failed=1

@@ -35,15 +35,15 @@ public sealed class CheckpointVotes
         _announced = new (SeqNum, Digest)[config.N * _rows.Length];
     }
 
-    /// <summary>Records a vote above the stable checkpoint.</summary>
-    public void Add(SeqNum seq, ReplicaId replica, in Digest digest, SeqNum stable)
+    /// <summary>Records a vote inside the log, or the last one below it.</summary>
+    public void Add(SeqNum seq, ReplicaId replica, in Digest digest, SeqNum lowWaterMark)
     {
         ref (SeqNum Seq, Digest Digest) last = ref _announced[PlaceOf(replica.Value, seq)];
         if (seq > last.Seq)
         {
             last = (seq, digest);
         }
-        if (seq > stable + _logSize)
+        if (seq > lowWaterMark + _logSize)
         {
             return;
         }

@@ -33,7 +33,7 @@ public sealed partial class Replica
         {
             return;
         }
-        _checkpoints.Add(seq, Id, digest, _stable);
+        _checkpoints.Add(seq, Id, digest, LowWaterMark);
         if (_restoring)
         {
             return;
@@ -67,7 +67,7 @@ public sealed partial class Replica
             Drop(DropReason.OutsideWaterMarks);
             return;
         }
-        _checkpoints.Add(checkpoint.Seq, checkpoint.Replica, checkpoint.Digest, _stable);
+        _checkpoints.Add(checkpoint.Seq, checkpoint.Replica, checkpoint.Digest, LowWaterMark);
         CheckStable(checkpoint.Seq);
         if (Diverged)
         {

@@ -187,7 +187,7 @@ public sealed partial class Replica
     {
         for (SeqNum seq = _lastCommitted.Next; seq <= HighWaterMark; seq = seq.Next)
         {
-            if (_log.Find(seq) is not { HasPrePrepare: true, PrePrepared: false } entry)
+            if (_log.Find(seq) is not { HasPrePrepare: true, PrePrepared: false } entry || entry.View != _view)
             {
                 continue;
             }
@@ -223,7 +223,8 @@ public sealed partial class Replica
     /// </summary>
     private void MaybePrepare(LogEntry entry)
     {
-        if (!entry.HasPrePrepare || entry.PrePrepared || IsPrimary || !entry.Complete
+        // Never in a view that was left, where this replica has said that it would not (simulator seed 54925).
+        if (entry.View != _view || !_viewActive || !entry.HasPrePrepare || entry.PrePrepared || IsPrimary || !entry.Complete
             || !(entry.ItemsAuthentic || OthersPrepared(entry) >= _config.F) || IsTooLong(entry))
         {
             return;

@@ -291,7 +291,7 @@ public sealed partial class Replica
         _incompleteBatches = 0;
         for (SeqNum seq = _lastCommitted.Next; seq <= HighWaterMark; seq = seq.Next)
         {
-            _incompleteBatches += _log.Find(seq) is { HasPrePrepare: true, PrePrepared: false } ? 1 : 0;
+            _incompleteBatches += _log.Find(seq) is { HasPrePrepare: true, PrePrepared: false } entry && entry.View == _view ? 1 : 0;
         }
     }
 }

@@ -697,7 +697,7 @@ public sealed partial class Replica
         {
             foreach (ViewChangeEntry c in m.Checkpoints)
             {
-                _checkpoints.Add(c.Seq, m.Replica, c.Digest, _stable);
+                _checkpoints.Add(c.Seq, m.Replica, c.Digest, LowWaterMark);
             }
         }
         _newViewStart = (checkpoint, digest);

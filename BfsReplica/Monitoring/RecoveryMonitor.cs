@@ -217,7 +217,7 @@ internal sealed class RecoveryMonitor : IDisposable
     private async Task<RecoveryRecord> RunAsync(RecoveryCause cause, Action<MonitorLine> say, bool isRestarted = false)
     {
         using var stop = new CancellationTokenSource();
-        var run = new RecoveryRun(_config, _id, _replica, _verifier, _logger, say);
+        var run = new RecoveryRun(_config, _id, _replica, _verifier, _directory, _logger, say);
         DurableFile.Replace(_directory.RecoveryMark(_id), System.Text.Encoding.UTF8.GetBytes(
             run.Began.ToString("O", CultureInfo.InvariantCulture) + "\n"));
         (_run, _runStop) = (run, stop);

@@ -16,7 +16,7 @@ internal sealed record RecoveryCause(string Cause, string? Who);
 /// started again, and the rest is its own work, which is watched to its end. Whatever fails, the replica is started.
 /// </summary>
 internal sealed class RecoveryRun(ClusterConfig config, ReplicaId id, ReplicaSupervisor replica,
-    ProgramVerifier verifier, ILogger logger, Action<MonitorLine> say)
+    ProgramVerifier verifier, ClusterDirectory directory, ILogger logger, Action<MonitorLine> say)
 {
     public const string SaveState = "save state";
     public const string VerifyProgram = "verify program";
@@ -155,8 +155,27 @@ internal sealed class RecoveryRun(ClusterConfig config, ReplicaId id, ReplicaSup
             {
                 logger.LogError("monitor: {Message}; starting it again", e.Message);
                 say(new MonitorLine { Text = e.Message + "; starting it again" });
+                if (attempt == Attempts - 1 && !replica.IsRunning)
+                {
+                    PutStateAside();
+                }
             }
         }
+    }
+
+    /// <summary>
+    /// What an attacker left as its state may be such that the replica cannot even start. It is kept for analysis, and the replica
+    /// gets a whole one from the others; without its log it votes for nothing until that is safe.
+    /// </summary>
+    private void PutStateAside()
+    {
+        string[] files = [.. Directory.GetFiles(directory.Replica(id)).Where(f => Path.GetFileName(f) is var name
+            && (name.StartsWith("state.", StringComparison.Ordinal) || name.StartsWith("votes.", StringComparison.Ordinal)))];
+        string aside = Path.Combine(directory.Evidence(id), $"state-{DateTime.UtcNow:yyyyMMdd-HHmmss}");
+        Directory.CreateDirectory(aside);
+        Array.ForEach(files, f => File.Move(f, Path.Combine(aside, Path.GetFileName(f))));
+        logger.LogError("monitor: replica {Id} cannot start with its state; it is kept in {Path}, and fetched anew", id.Value, aside);
+        say(new MonitorLine { Text = $"it cannot start with its state, which is kept in {aside} and fetched anew" });
     }
 
     private async Task RestartOnceAsync(CancellationToken cancellation)

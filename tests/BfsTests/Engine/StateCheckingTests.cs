@@ -181,4 +181,26 @@ public sealed class StateCheckingTests
         AssertWhole(cluster, 2);
         Assert.Equal(0, cluster.Replicas[2].Counters.StateTransfers);
     }
+
+    /// <summary>
+    /// Simulator seed 50541: it executes again what its lost image held, and learns late that the others have a checkpoint of it.
+    /// </summary>
+    [Fact]
+    public void A_checkpoint_above_a_lost_state_becomes_stable_when_it_was_reached_by_execution()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster(c => c with { CheckpointPeriod = 2, LogSize = 6, WindowSize = 2 }).Start();
+        for (int i = 0; i < 9; i++)
+        {
+            Assert.NotNull(cluster.Invoke([(byte)'a', 0, 0]));
+        }
+        Assert.Equal(8, cluster.Replicas[0].StableCheckpoint.Value);
+        cluster.Replicas[0].RestartLog();
+        cluster.Filter = (to, _, m) => to != 0 || (MessageTag)m[0] != MessageTag.Checkpoint;
+        cluster.Restart(0);
+        cluster.Pass(2_000_000);
+        Assert.Equal((9, 0), (cluster.Replicas[0].LastCommitted.Value, cluster.Replicas[0].StableCheckpoint.Value));
+        cluster.Filter = (_, _, _) => true;
+        cluster.Pass(2_000_000);
+        Assert.Equal(8, cluster.Replicas[0].StableCheckpoint.Value);
+    }
 }

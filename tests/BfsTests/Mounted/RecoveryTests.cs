@@ -114,6 +114,21 @@ public sealed class RecoveryTests : IDisposable
         ClusterFixture.WaitFor(_cluster.HasSameStable);
     }
 
+    /// <summary>Whatever is in its files, it comes back.</summary>
+    [Fact]
+    public void A_replica_that_cannot_start_with_its_state_gets_a_whole_one()
+    {
+        string drive = _cluster.Start("--size", "64M").Mount();
+        string before = _cluster.Work(drive, "head -c 3000000 /dev/urandom > file; sync; sha256sum < file");
+        string image = Path.Combine(_cluster.Files.Replica(new ReplicaId(2)), "state.image");
+        _cluster.Work(drive, $"truncate -s +4096 '{image}'");
+        string output = _cluster.Bfs("recover", "2").Succeeded().Output;
+        Assert.Contains("fetched anew", output, StringComparison.Ordinal);
+        Assert.Single(Directory.GetDirectories(_cluster.Files.Evidence(new ReplicaId(2)), "state-*"));
+        Assert.Equal(before, _cluster.Work(drive, "sha256sum < file; seq 300 | while read i; do echo $i > more$i; done"));
+        ClusterFixture.WaitFor(_cluster.HasSameStable);
+    }
+
     [Fact]
     public void A_program_that_was_replaced_under_the_running_replica_is_restored()
     {
