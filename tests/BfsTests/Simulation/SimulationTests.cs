@@ -8,6 +8,7 @@ public sealed class SimulationTests(ITestOutputHelper output)
 {
     private const int FixedSeeds = 600;
     private const int FreshSeeds = 300;
+    private const int SoakSeeds = 3_000;
 
     [Fact]
     public void The_same_seed_gives_the_same_trace()
@@ -30,6 +31,10 @@ public sealed class SimulationTests(ITestOutputHelper output)
         Assert.True(results.Sum(r => r.ReadOnlyExecutions) > 10_000);
         Assert.True(results.Sum(r => r.StableCheckpoint.Value) > 10_000);
     }
+
+    /// <summary>The first of those that docs/assurance.md speaks of.</summary>
+    [Fact]
+    public void Seeds_of_a_soak_violate_nothing() => RunAll(2_000_000, SoakSeeds);
 
     [Fact]
     public void Fresh_seeds_violate_nothing()
