@@ -120,6 +120,7 @@ internal sealed class ClusterStatus(ClusterConfig config, IReadOnlyList<MonitorA
         ViewChangeReason.Regular => "views change regularly",
         ViewChangeReason.PrimaryLeft => "its primary handed over",
         ViewChangeReason.Recovery => "it recovered, and the others were in another view",
+        ViewChangeReason.AnotherLeft => "another replica had left alone, and would have stayed out of agreement",
         ViewChangeReason.Timeout => "a request had waited too long",
         ViewChangeReason.OthersLeft => "more than f others had left",
         ViewChangeReason.BadNewView => "the new primary's decision was wrong or did not come in time",

@@ -44,6 +44,9 @@ public sealed class PrimaryWatch(int n)
         StartWindow(nowMicros);
     }
 
+    /// <summary>What came about in this window says nothing of the primary: this replica was catching up.</summary>
+    public void Disregard(long nowMicros) => StartWindow(nowMicros);
+
     /// <summary>Time has passed.</summary>
     /// <param name="waiting">Whether requests wait from now on.</param>
     /// <param name="othersLeft">Whether another replica has left this view: then half of the best is required at once.</param>

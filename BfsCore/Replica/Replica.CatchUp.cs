@@ -112,6 +112,7 @@ public sealed partial class Replica
             OnBatchCommitted(_learned);
             _learned.ReleaseBodies(_pool);
             Counters.Learned++;
+            _watch.Disregard(_now.MonotonicMicros);
         }
         _lastIssued = Last(_lastIssued, _lastExecuted);
         ExecuteReady();

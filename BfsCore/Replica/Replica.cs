@@ -75,6 +75,7 @@ public sealed partial class Replica : IServerEngine
         _sets = new ViewChangeSets(config.F);
         _oldBatches = new OldBatches(config);
         _watch = new PrimaryWatch(_n);
+        _responseMicros = LongestTimeoutMicros / TimeoutResponses;
         _claims = new CommittedClaims(_n, config.LogSize);
         _committedBatches = new (SeqNum, Digest)[2 * config.LogSize];
         _learned = new LogEntry(_n);
@@ -133,6 +134,7 @@ public sealed partial class Replica : IServerEngine
         _keys.RequestMissingKeys(now.MonotonicMicros);
         ResetStatusTimer();
         _scrubDeadlineMicros = now.MonotonicMicros;
+        _watch.EnterView(_view, now.MonotonicMicros);
         StartRejoining();
         StartRecovery();
         ProposeFromNewView();
@@ -238,7 +240,20 @@ public sealed partial class Replica : IServerEngine
     }
 
     /// <summary>When <see cref="Tick"/> is wanted at the latest, on the monotonic clock.</summary>
-    public long NextDeadlineMicros => Math.Min(Math.Min(_commitDeadlineMicros, _viewDeadlineMicros), Math.Min(Math.Min(_statusDeadlineMicros, _transferDeadlineMicros), Math.Min(_scrubDeadlineMicros, Math.Min(_keyDeadlineMicros, Math.Min(_recoveryDeadlineMicros, _queryDeadlineMicros)))));
+    public long NextDeadlineMicros
+    {
+        get
+        {
+            ReadOnlySpan<long> deadlines = [_commitDeadlineMicros, _viewDeadlineMicros, _joinDeadlineMicros, _statusDeadlineMicros,
+                _transferDeadlineMicros, _scrubDeadlineMicros, _keyDeadlineMicros, _recoveryDeadlineMicros, _queryDeadlineMicros];
+            long next = long.MaxValue;
+            foreach (long deadline in deadlines)
+            {
+                next = Math.Min(next, deadline);
+            }
+            return next;
+        }
+    }
 
     private void OnNewKey(ReadOnlySpan<byte> message, SourceAddress source)
     {

@@ -192,7 +192,7 @@ public sealed class FoundByFuzzTests
         cluster.Restart(0);
         cluster.Run();
         cluster.Clients[1].TryInvoke([(byte)'a', 5, 0], false, 100);
-        cluster.Pass(500_000);
+        cluster.Pass(2_000_000);
         Assert.All(cluster.Replicas, r => Assert.True(r.LastCommitted.Value >= 1));
         // One more that asks for everything from the beginning.
         var claimed = new HashSet<Digest>();

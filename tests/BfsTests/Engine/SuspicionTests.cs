@@ -219,7 +219,7 @@ public sealed class SuspicionTests
             liar.Send(liar.Request(0, ++t, Add, wrong: 0b1110), to: 0b0001);
             liar.Send(liar.Request(1, ++t, Add, wrong: 0b1101), to: 0b0010);
             cluster.Clients[0].TryInvoke(Add, false, round);
-            cluster.Pass(3_000_000);
+            cluster.Pass(5_000_000);
             Assert.Contains(round, cluster.Results[0].Completed);
         }
         Assert.All(cluster.Replicas.Take(3), r => Assert.InRange(r.View.Value, 1, 2));

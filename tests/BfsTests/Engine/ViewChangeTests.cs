@@ -121,4 +121,32 @@ public sealed class ViewChangeTests
         Assert.Single(cluster.Replicas.Select(r => r.LastCommitted).Distinct());
         Assert.All(cluster.Pages, p => Assert.Equal(cluster.Pages[0].CheckpointDigest(cluster.Pages[0].LastCheckpoint), p.CheckpointDigest(p.LastCheckpoint)));
     }
+
+    [Fact]
+    public void One_that_left_alone_is_followed_to_a_view_of_another_primary()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster().Start();
+        Assert.Equal(1, Await(cluster));
+        cluster.Replicas[1].LeaveView();
+        cluster.Pass(1_000_000);
+        Assert.Equal((false, true), (cluster.Replicas[1].ViewActive, cluster.Replicas[2].ViewActive));
+        cluster.Pass(5_000_000);
+        // Not view 1, which would be its own.
+        Assert.All(cluster.Replicas, r => Assert.Equal((2, true), (r.View.Value, r.ViewActive)));
+        Assert.Contains(cluster.Replicas, r => r.LastViewChangeReason == ViewChangeReason.AnotherLeft);
+        Assert.Equal(2, Await(cluster));
+    }
+
+    [Fact]
+    public void One_that_leaves_again_and_again_is_followed_seldom()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster().Start();
+        for (int second = 0; second < 60; second++)
+        {
+            cluster.Replicas[3].LeaveView();
+            cluster.Pass(1_000_000);
+            Assert.Equal(second + 1, Await(cluster));
+        }
+        Assert.All(cluster.Replicas.Take(3), r => Assert.InRange(r.Counters.ViewChanges, 1, 3));
+    }
 }

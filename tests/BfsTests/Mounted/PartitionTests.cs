@@ -103,7 +103,7 @@ public sealed class PartitionTests : IDisposable
     /// <summary>All four take part again, and further work brings all to one checkpoint.</summary>
     private void AssertConverged(string drive)
     {
-        ClusterFixture.WaitFor(_cluster.HasSameStable);
+        _cluster.Bfs("status", "--wait", "120").Succeeded();
         _cluster.Work(drive, "seq 300 | while read i; do echo $i > more$i; done; cat more* | wc -l");
         WaitFor(() => Replicas()
             .Select(r => (r.GetProperty("lastCommitted").GetInt64(), r.GetProperty("stableDigest").GetString(), r.GetProperty("view").GetInt64()))

@@ -86,6 +86,7 @@ public sealed class RecoveryTests : IDisposable
             Assert.True(record.HandedOver || record.ViewAfter >= record.ViewBefore);
         }
         Assert.InRange(EndWork(), 1, int.MaxValue);
+        _cluster.Bfs("status", "--wait", "60").Succeeded();
         Assert.Equal(4, _cluster.Bfs("recoveries", "--json").Succeeded().Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
     }
 

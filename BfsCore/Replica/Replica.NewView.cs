@@ -1,0 +1,172 @@
+using BfsCore.Messages;
+
+namespace BfsCore.Replication;
+
+/// <summary>Deciding what the next view starts from, as its primary, and checking that decision as a backup (§3.2.4).</summary>
+public sealed partial class Replica
+{
+    private byte[]? _newView;
+
+    /// <summary>New information came: perhaps the view can be decided on, or entered, and its timer started.</summary>
+    private void Reconsider()
+    {
+        if (_viewActive)
+        {
+            return;
+        }
+        int left = 0;
+        for (int j = 0; j < _n; j++)
+        {
+            // One that has gone further already has left too: it no longer votes in earlier views, and waits for nobody here.
+            left += _leaving[j].Authentic && _leaving[j].View >= _view ? 1 : 0;
+        }
+        if (left >= _config.Quorum && _viewDeadlineMicros == long.MaxValue)
+        {
+            _viewDeadlineMicros = _now.MonotonicMicros + ViewTimeoutMicros;
+        }
+        if (IsPrimary && !_silent && _view != _retreatedTo)
+        {
+            TryDecide();
+        }
+        else
+        {
+            TryEnter();
+        }
+    }
+
+    /// <summary>
+    /// As the new primary: S has the view-changes with a certificate: the message, 2f-1 acknowledgments of others and the one
+    /// that this replica could have sent (§3.2.4).
+    /// </summary>
+    private void TryDecide()
+    {
+        var s = new List<ViewChangeFacts>();
+        var named = new List<ViewChangeEntry>();
+        for (int j = 0; j < _n; j++)
+        {
+            Leaving leaving = _leaving[j];
+            bool certified = leaving.Authentic && leaving.View == _view && (j == Id.Value
+                || leaving.Acks.Count(leaving.Identity, except: (1UL << j) | (1UL << Id.Value)) >= (2 * _config.F) - 1);
+            if (certified)
+            {
+                s.Add(leaving.Facts!);
+                named.Add(new ViewChangeEntry(new SeqNum(j), leaving.Identity, default));
+            }
+        }
+        if (s.Count < _config.Quorum || !NewViewDecision.TryChooseCheckpoint(s, _config.F, out SeqNum checkpoint, out Digest state))
+        {
+            return;
+        }
+        var batches = new List<ViewChangeEntry>();
+        _wanted.Clear();
+        SeqNum last = NewViewDecision.HighestUseful(s, checkpoint, _config.LogSize);
+        if (last > HighWaterMark)
+        {
+            // The decision would be this replica's pre-prepare for all of them, and it could not remember those above its marks: a later
+            // view might find nobody to vouch for what prepared (simulator seed 269). It needs the checkpoint first.
+            FetchStart(s, checkpoint, state);
+            return;
+        }
+        for (SeqNum seq = checkpoint.Next; seq <= last; seq = seq.Next)
+        {
+            if (NewViewDecision.TryChoose(s, _config.F, seq, _oldBatches.Has, out Digest digest))
+            {
+                batches.Add(new ViewChangeEntry(seq, digest, default));
+            }
+            else if (NewViewDecision.TryFindWanted(s, _config.F, seq, out digest))
+            {
+                _wanted.Add((seq, digest));
+            }
+            else
+            {
+                return;
+            }
+        }
+        if (_wanted.Count > 0)
+        {
+            AskForWanted();
+            return;
+        }
+        byte[] message = new byte[NewView.HeaderBytes + ((named.Count + batches.Count) * ViewChange.EntryBytes) + (_n * MessageHeader.TagBytes)];
+        NewView.Write(message, _n, _view, checkpoint, state, Id, named, batches);
+        _keys.Authenticate(message.AsSpan(0, NewView.HeaderBytes), message.AsSpan(message.Length - (_n * MessageHeader.TagBytes)));
+        _network.MulticastToReplicas(message);
+        BfsAssert.That(NewView.TryParse(message, _config, out NewView newView));
+        _newView = message;
+        Enter(newView, s);
+    }
+
+    private void OnNewView(ReadOnlySpan<byte> message, SourceAddress source)
+    {
+        if (!NewView.TryParse(message, _config, out NewView newView) || newView.Primary != newView.View.Primary(_n))
+        {
+            Drop(DropReason.Malformed);
+            return;
+        }
+        if (newView.View != _view || _viewActive || IsPrimary || _newView is not null)
+        {
+            Drop(DropReason.WrongView);
+            return;
+        }
+        if (VerifyReplica(newView.Primary, newView.Header, newView.Authenticator(_n), source))
+        {
+            _newView = message.ToArray();
+            Reconsider();
+        }
+    }
+
+    /// <summary>
+    /// As a backup: enters the view when the view-changes that the primary names are here and support its decision; one whose
+    /// own authenticator is wrong here counts when f others acknowledged it. A decision they do not support ends the view.
+    /// </summary>
+    private void TryEnter()
+    {
+        if (_newView is null || !NewView.TryParse(_newView, _config, out NewView newView))
+        {
+            return;
+        }
+        var s = new List<ViewChangeFacts>();
+        for (int i = 0; i < newView.ViewChangeCount; i++)
+        {
+            (ReplicaId replica, Digest identity) = newView.ViewChangeAt(i);
+            VoteSet acks = _leaving[replica.Value].Acks;
+            Leaving leaving = Named(replica, identity);
+            bool vouched = leaving.Authentic || acks.Count(identity, except: (1UL << replica.Value) | (1UL << Id.Value)) >= _config.F;
+            if (leaving.Facts is null || leaving.View != _view || leaving.Identity != identity || !vouched)
+            {
+                return;
+            }
+            s.Add(leaving.Facts);
+        }
+        if (IsSupported(newView, s))
+        {
+            Enter(newView, s);
+        }
+        else
+        {
+            LeaveFor(_view.Next, ViewChangeReason.BadNewView);
+        }
+    }
+
+    /// <summary>The view-change that a new view names; of this replica perhaps one of an earlier life.</summary>
+    private Leaving Named(ReplicaId replica, in Digest identity) =>
+        replica == Id && _leaving[Id.Value].Identity != identity ? _ownEarlier : _leaving[replica.Value];
+
+    private bool IsSupported(in NewView newView, List<ViewChangeFacts> s)
+    {
+        if (s.Count < _config.Quorum || !NewViewDecision.TryChooseCheckpoint(s, _config.F, out SeqNum checkpoint, out Digest state)
+            || checkpoint != newView.Checkpoint || state != newView.CheckpointDigest
+            || NewViewDecision.HighestUseful(s, checkpoint, _config.LogSize) - checkpoint != newView.BatchCount)
+        {
+            return false;
+        }
+        for (int i = 0; i < newView.BatchCount; i++)
+        {
+            if (!NewViewDecision.Supports(s, _config.F, checkpoint + 1 + i, newView.BatchAt(i)))
+            {
+                return false;
+            }
+        }
+        return true;
+    }
+}
