@@ -29,11 +29,6 @@ Examples:
 END
 }
 
-misused() {
-  printf 'mount.sh: %s\nTry ./mount.sh --help.\n' "$1" >&2
-  exit 2
-}
-
 need_fuse() {
   if ! command -v fusermount3 >/dev/null 2>&1; then
     install_packages fuse3 || [ "$(id -u)" = 0 ] ||

@@ -20,11 +20,6 @@ BFS_TEST_FILES and BFS_TEST_FILE_BYTES make the work on mounted drives larger.
 CUT
 }
 
-misused() {
-  printf 'test.sh: %s\nTry ./test.sh --help.\n' "$1" >&2
-  exit 2
-}
-
 # need COMMAND PACKAGE: installs the package unless the command is there.
 need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
 

@@ -1,4 +1,4 @@
-# Shared by bfs, mount.sh and test.sh: finding what is needed, and building only when something has changed.
+# Shared by the scripts: finding what is needed, building only when something has changed, drives that are thrown away.
 # The caller has set BFS_ROOT to the directory of the project.
 
 BFS_DLL="$BFS_ROOT/BfsClient/bin/Release/net10.0/bfs.dll"
@@ -6,6 +6,12 @@ BFS_STAMP="$BFS_ROOT/BfsClient/bin/Release/.built"
 
 say() { printf '%s\n' "$*"; }
 die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
+
+# misused MESSAGE: the script was called wrongly.
+misused() { printf '%s: %s\nTry %s --help.\n' "$(basename "$0")" "$1" "$0" >&2; exit 2; }
+
+# need_number OPTION VALUE: the option's value must be a positive number.
+need_number() { [[ "$2" =~ ^[1-9][0-9]{0,5}$ ]] || misused "$1 needs a number"; }
 
 # as_root COMMAND...: as we are when we are root, else through sudo; fails when neither is possible.
 as_root() {
@@ -79,3 +85,28 @@ build_if_needed() {
 
 # run_bfs ARGUMENTS...: the bfs command.
 run_bfs() { dotnet "$BFS_DLL" "$@"; }
+
+# now: microseconds.
+now() { printf '%s' "${EPOCHREALTIME/./}"; }
+
+# throwaway_cluster NAME SIZE: builds, and makes a cluster with a drive's mount point and a source tree to work with, all of
+# which is gone when the script ends. Sets scratch, drive and BFS_HOME. A file named "end" there tells background work to end.
+throwaway_cluster() {
+  build_if_needed
+  find_dotnet || die "dotnet is not found; install the .NET 10 SDK"
+  scratch=$(realpath "$(mktemp -d "${TMPDIR:-/tmp}/bfs-$1-XXXXXX")")
+  export BFS_HOME=$scratch/home
+  drive=$scratch/drive
+  trap throw_away EXIT
+  trap 'exit 130' INT TERM
+  mkdir "$drive"
+  "$workload" make-tree "$scratch/tree" 300
+  run_bfs cluster init --size "$2" >/dev/null
+}
+
+throw_away() {
+  touch "$scratch/end"
+  run_bfs unmount --lazy "$drive" >/dev/null 2>&1 || true
+  run_bfs cluster stop --force >/dev/null 2>&1 || true
+  rm -rf -- "$scratch"
+}

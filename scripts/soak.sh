@@ -26,13 +26,6 @@ Ends with 0 only if every program did what it should and all replicas have the s
 CUT
 }
 
-misused() {
-  printf 'soak.sh: %s\nTry scripts/soak.sh --help.\n' "$1" >&2
-  exit 2
-}
-
-now() { printf '%s' "${EPOCHREALTIME/./}"; }
-
 millis() { printf '%d' $((($1 + 500) / 1000)); }
 
 # field NAME: a number or word of the answer in $status.
@@ -108,18 +101,11 @@ summary() {
   say "longest write while no replica was down, ms: $(millis "$(cat "$scratch/quiet" 2>/dev/null | sort -n | tail -1)")"
 }
 
-clean_up() {
-  touch "$scratch/end"
-  run_bfs unmount --lazy "$drive" >/dev/null 2>&1 || true
-  run_bfs cluster stop --force >/dev/null 2>&1 || true
-  rm -rf -- "$scratch"
-}
-
 minutes=5 kills_wanted="" size=1G report=""
 while [ $# -gt 0 ]; do
   case "$1" in
     --minutes | --kills)
-      [[ "${2:-}" =~ ^[1-9][0-9]{0,5}$ ]] || misused "$1 needs a number"
+      need_number "$1" "${2:-}"
       if [ "$1" = --minutes ]; then minutes=$2; else kills_wanted=$2; fi
       shift
       ;;
@@ -134,16 +120,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-build_if_needed
-find_dotnet || die "dotnet is not found; install the .NET 10 SDK"
-scratch=$(realpath "$(mktemp -d "${TMPDIR:-/tmp}/bfs-soak-XXXXXX")")
-export BFS_HOME=$scratch/home
-drive=$scratch/drive
-trap clean_up EXIT
-trap 'exit 130' INT TERM
-mkdir "$drive"
-"$workload" make-tree "$scratch/tree" 300
-run_bfs cluster init --size "$size" >/dev/null
+throwaway_cluster soak "$size"
 run_bfs cluster start >/dev/null
 run_bfs mount "$drive" >/dev/null
 

@@ -25,13 +25,6 @@ Ends with 0 only if every program did what it should and every recovery succeede
 CUT
 }
 
-misused() {
-  printf 'watchdog.sh: %s\nTry scripts/watchdog.sh --help.\n' "$1" >&2
-  exit 2
-}
-
-now() { printf '%s' "${EPOCHREALTIME/./}"; }
-
 # work NAME SECONDS T_w: rounds of work with that watchdog; a line with microseconds for each in $scratch/NAME.
 work() {
   local end round=0 begin
@@ -55,17 +48,11 @@ work() {
 # mean FILE...: seconds.
 mean() { cat "$@" | awk '{ sum += $1 } END { printf "%.2f", sum / NR / 1e6 }'; }
 
-clean_up() {
-  run_bfs unmount --lazy "$drive" >/dev/null 2>&1 || true
-  run_bfs cluster stop --force >/dev/null 2>&1 || true
-  rm -rf -- "$scratch"
-}
-
 minutes=10 window=60 size=1G
 while [ $# -gt 0 ]; do
   case "$1" in
     --minutes | --window)
-      [[ "${2:-}" =~ ^[1-9][0-9]{0,5}$ ]] || misused "$1 needs a number"
+      need_number "$1" "${2:-}"
       if [ "$1" = --minutes ]; then minutes=$2; else window=$2; fi
       shift
       ;;
@@ -80,16 +67,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-build_if_needed
-find_dotnet || die "dotnet is not found; install the .NET 10 SDK"
-scratch=$(realpath "$(mktemp -d "${TMPDIR:-/tmp}/bfs-watchdog-XXXXXX")")
-export BFS_HOME=$scratch/home
-drive=$scratch/drive
-mkdir "$drive"
-trap clean_up EXIT
-trap 'exit 130' INT TERM
-"$workload" make-tree "$scratch/tree" 300
-run_bfs cluster init --size "$size" >/dev/null
+throwaway_cluster watchdog "$size"
 
 work before $((minutes * 15)) 0
 work with $((minutes * 60)) "$window"
