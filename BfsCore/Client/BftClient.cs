@@ -127,6 +127,7 @@ public sealed class BftClient
         _keyCounter = _exchange.NextCounter();
         _session = _session == 0 ? _keyCounter : _session;
         _keysChosenMicros = _now.MonotonicMicros;
+        _mustSign = false;
         _exchange.Create(_newKey, Id.Value, _keyCounter, _session, secrets);
         for (int i = 0; i < _n; i++)
         {
@@ -381,8 +382,8 @@ public sealed class BftClient
     }
 
     /// <summary>
-    /// A replica could not authenticate this very request, or suspects this client: what is under way and all that follows in
-    /// this session is signed (§3.2.2). Costs the client a signature for each request when a faulty replica asks for it.
+    /// A replica could not authenticate this very request, or suspects this client: what is under way and all that follows is signed
+    /// until the next change of keys (§3.2.2). Costs the client a signature for each request when a faulty replica asks for it.
     /// </summary>
     private void OnMustSign(ClientSlot demanded, in Digest digest)
     {

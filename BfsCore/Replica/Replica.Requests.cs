@@ -84,7 +84,7 @@ public sealed partial class Replica
             return;
         }
         bool suspected = _standing[client].Suspected;
-        if (suspected && !proven && !(proven = IsKnownProven(request, client) || HasRightSignature(request, payer)))
+        if (suspected && !proven && !(proven = IsKnownProven(request, client) || HasSignedItself(request, client, payer)))
         {
             Drop(request.Signed ? DropReason.BadSignature : DropReason.Unsigned);
             DemandSignature(request, client);

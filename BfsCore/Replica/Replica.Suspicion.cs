@@ -5,21 +5,27 @@ namespace BfsCore.Replication;
 
 /// <summary>
 /// Clients whose requests some replicas can authenticate and others cannot (§3.2.2, pitfall 1). Such a client must sign from
-/// then on, until its next session; a signature is good at every replica. Its requests wait in a queue of their own.
-/// Being suspected by mistake costs a client no more than signatures and that queue.
+/// then on, until it changes its keys; a signature is good at every replica. Its requests wait in a queue of their own.
+/// Being suspected by mistake, as when keys change while requests are under way, costs a client no more than signatures and that
+/// queue, for a while.
 /// </summary>
 public sealed partial class Replica
 {
     /// <summary>A client is asked for a signature at most this often.</summary>
     private const long DemandIntervalMicros = 10_000;
 
-    /// <summary>How often a new session makes a client trusted again.</summary>
-    private const int MaxForgiven = 3;
+    /// <summary>Between two times that new keys make a client trusted again; doubled each time.</summary>
+    private const long ForgiveMicros = 10_000_000;
+
+    /// <summary>The most that it is doubled: to three hours.</summary>
+    private const int MaxForgiveDoublings = 10;
 
     private struct Standing
     {
         public bool Suspected;
+        public bool SignedBadly;
         public int Forgiven;
+        public long ForgivableMicros;
         public long LastDemandMicros;
     }
 
@@ -53,6 +59,22 @@ public sealed partial class Replica
         }
         Counters.SignaturesChecked++;
         return _keys.VerifySignature(request);
+    }
+
+    /// <summary>
+    /// The same for a request with a right MAC, which is the client's own: nobody else makes this replica check it, so it costs no
+    /// budget until one was wrong. A client that has to sign by mistake is slowed down no further.
+    /// </summary>
+    private bool HasSignedItself(in Request request, int client, int payer)
+    {
+        ref Standing standing = ref _standing[client];
+        if (standing.SignedBadly || !request.Signed)
+        {
+            return HasRightSignature(request, payer);
+        }
+        Counters.SignaturesChecked++;
+        standing.SignedBadly = !_keys.VerifySignature(request);
+        return !standing.SignedBadly;
     }
 
     /// <summary>Asks the client for a signature: at its known address, and with less than it sent (pitfall 2).</summary>
@@ -109,14 +131,15 @@ public sealed partial class Replica
         return !doubtful || request.Proven || (request.Signed && IsProven(request));
     }
 
-    /// <summary>A client has begun a new session: trusted again, a bounded number of times.</summary>
-    private void OnNewSession(int client)
+    /// <summary>A client has new keys: trusted again, ever more seldom.</summary>
+    private void OnNewClientKey(int client)
     {
         ref Standing standing = ref _standing[client];
-        if (standing.Suspected && standing.Forgiven < MaxForgiven)
+        if (standing.Suspected && _now.MonotonicMicros >= standing.ForgivableMicros)
         {
-            standing.Suspected = false;
-            standing.Forgiven++;
+            standing.Suspected = standing.SignedBadly = false;
+            standing.ForgivableMicros = _now.MonotonicMicros + (ForgiveMicros << standing.Forgiven);
+            standing.Forgiven = Math.Min(standing.Forgiven + 1, MaxForgiveDoublings);
         }
     }
 

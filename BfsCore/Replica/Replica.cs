@@ -263,14 +263,13 @@ public sealed partial class Replica : IServerEngine
             return;
         }
         int client = _config.ClientIndex(new ClientId(newKey.Principal));
-        ulong session = client < 0 ? 0 : _keys.ClientSession(client);
         if (!_keys.OnNewKey(newKey, source, _now.MonotonicMicros))
         {
             Drop(DropReason.StaleKey);
         }
-        else if (client >= 0 && session != _keys.ClientSession(client))
+        else if (client >= 0)
         {
-            OnNewSession(client);
+            OnNewClientKey(client);
         }
     }
 

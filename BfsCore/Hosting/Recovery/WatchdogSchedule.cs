@@ -2,7 +2,8 @@ namespace BfsCore.Hosting.Recovery;
 
 /// <summary>
 /// When the watchdogs of a cluster go off (§4.3.3): each once in T_w, one replica after the other. The times follow from the
-/// wall clock alone, so that recovery monitors agree on them without a word.
+/// wall clock alone, so that recovery monitors agree on them without a word. Replicas have their turn from the last to the
+/// first: views go upwards, so a primary that hands over does not hand over to the one that is to recover next.
 /// </summary>
 public static class WatchdogSchedule
 {
@@ -15,7 +16,7 @@ public static class WatchdogSchedule
             return null;
         }
         long period = config.WatchdogSeconds * TimeSpan.TicksPerSecond;
-        long offset = period / config.N * id.Value;
+        long offset = period / config.N * (config.N - 1 - id.Value);
         long passed = (after - DateTime.UnixEpoch).Ticks - offset;
         long rounds = passed < 0 ? 0 : (passed / period) + 1;
         return DateTime.UnixEpoch.AddTicks(offset + (rounds * period));

@@ -1,5 +1,6 @@
 using BfsCore;
 using BfsCore.Client;
+using BfsCore.Crypto;
 using BfsCore.Messages;
 using BfsCore.Replication;
 
@@ -226,20 +227,51 @@ public sealed class SuspicionTests
     }
 
     [Fact]
-    public void A_new_session_is_forgiven_a_bounded_number_of_times()
+    public void New_keys_make_a_client_trusted_again_ever_more_seldom()
     {
         using InMemoryCluster cluster = new InMemoryCluster().Start();
         RawClient liar = new RawClient(cluster, 1);
-        for (int session = 1; session <= 5; session++)
+        foreach ((long wait, bool forgiven) in new[] { (0L, true), (0, true), (9, false), (2, true), (18, false), (3, true), (39, false), (2, true) })
         {
+            cluster.Pass(wait * 1_000_000, 100_000);
             liar.Start();
-            Assert.Equal(session > 4, cluster.Replicas[2].Suspects(new ClientId(liar.Id)));
+            Assert.Equal(!forgiven, cluster.Replicas[2].Suspects(new ClientId(liar.Id)));
             // Replica 2 prepares by condition 2, and notes whose request it was.
             liar.Send(liar.Request(0, 1, Add, wrong: 0b0100), to: 0b0001);
             cluster.Pass(10_000);
             Assert.True(cluster.Replicas[2].Suspects(new ClientId(liar.Id)));
             Assert.False(cluster.Replicas[1].Suspects(new ClientId(liar.Id)));
         }
-        Assert.All(cluster.Replicas, r => Assert.Equal(5, r.Counters.RequestsExecuted));
+        Assert.All(cluster.Replicas, r => Assert.Equal(8, r.Counters.RequestsExecuted));
+    }
+
+    /// <summary>One that has to sign by mistake is not slowed down by the bound on what others could make a replica check.</summary>
+    [Fact]
+    public void A_suspect_that_signs_well_spends_no_budget()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster().Start();
+        RawClient client = new RawClient(cluster, 1).Start();
+        client.Send(client.Request(0, 1, Add, wrong: 0b1110), to: 0b0001);
+        cluster.Pass(200_000);
+        Assert.True(cluster.Replicas[0].Suspects(new ClientId(client.Id)));
+        int executed = (int)cluster.Replicas[0].Counters.RequestsExecuted;
+        const int More = 3 * SignatureBudget.PerClient;
+        for (int i = 0; i < More; i++)
+        {
+            client.Send(client.Request(0, (ulong)(2 + i), Add, signature: true), to: 0b0001);
+            cluster.Run();
+        }
+        Assert.All(cluster.Replicas, r => Assert.Equal(executed + More, r.Counters.RequestsExecuted));
+        Assert.Equal(0, cluster.Replicas[0].Counters.Dropped(DropReason.OverBudget));
+
+        // One bad signature under right MACs, and the bound holds.
+        client.Send(client.Request(0, 2 + More, Add, signature: false), to: 0b0001);
+        cluster.Run();
+        for (int i = 0; i < More; i++)
+        {
+            client.Send(client.Request(0, (ulong)(3 + More + i), Add, signature: true), to: 0b0001);
+            cluster.Run();
+        }
+        Assert.InRange(cluster.Replicas[0].Counters.RequestsExecuted, executed + More, executed + More + SignatureBudget.PerClient);
     }
 }
