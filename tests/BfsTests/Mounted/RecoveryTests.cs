@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using BfsCore;
 using BfsCore.Hosting;
 using BfsCore.Hosting.Recovery;
@@ -232,5 +233,39 @@ public sealed class RecoveryTests : IDisposable
             memory.Position--;
             memory.WriteByte((byte)(value ^ (1 << random.Next(8))));
         }
+    }
+
+    /// <summary>§4.3.3, pitfall 42: somebody keeps a recovery from ending. All are told, and it ends when it can.</summary>
+    [Fact]
+    public void A_recovery_that_cannot_end_raises_an_alarm_is_given_up_and_ends_by_itself_later()
+    {
+        using var cluster = new ClusterFixture { TakesFaults = true };
+        cluster.Start("--size", "64M");
+        cluster.Bfs("cluster", "stop").Succeeded();
+        string file = Path.Combine(cluster.Home, "cluster.json");
+        File.WriteAllText(file, Regex.Replace(File.ReadAllText(file), "\"recoveryAlarmSeconds\": *\\d+", "\"recoveryAlarmSeconds\": 1"));
+        cluster.Bfs("cluster", "start").Succeeded();
+        string drive = cluster.Mount();
+        cluster.Work(drive, "for i in $(seq 200); do echo $i > file; done");
+        foreach (string other in new[] { "0", "1", "3" })
+        {
+            cluster.Bfs("fault", "cut", other, "2").Succeeded();
+        }
+        CommandResult recover = cluster.Bfs("recover", "2");
+        Assert.Equal(1, recover.ExitCode);
+        Assert.Contains("ALARM", recover.Output + recover.Error, StringComparison.Ordinal);
+        Assert.Contains("goes on trying", recover.Output + recover.Error, StringComparison.Ordinal);
+        Assert.Equal([2], cluster.Status().GetProperty("alarms").EnumerateArray().Select(a => a.GetInt32()));
+        Assert.Contains("ALARM", cluster.Bfs("status").Output, StringComparison.Ordinal);
+        cluster.Work(drive, "echo works > file");
+        RecoveryRecord record = RecoveryJournal.Read(cluster.Files.Recoveries(new ReplicaId(2)), out _).Single();
+        Assert.Equal(("failed", true), (record.Outcome, record.Alarm));
+
+        cluster.Bfs("fault", "heal").Succeeded();
+        // A checkpoint that becomes stable ends it.
+        cluster.Work(drive, "for i in $(seq 300); do echo $i > file; done");
+        cluster.Bfs("status", "--wait", "60").Succeeded();
+        ClusterFixture.WaitFor(() => cluster.Status() is var status && status.GetProperty("alarms").GetArrayLength() == 0
+            && status.GetProperty("replicas")[2].GetProperty("recovery").GetProperty("phase").GetString() == "recovered");
     }
 }
