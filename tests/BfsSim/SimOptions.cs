@@ -44,8 +44,11 @@ public sealed record SimOptions
     /// <summary>Replicas that stop or turn faulty for good at some time; at most f.</summary>
     public required int FaultyReplicas { get; init; }
 
-    /// <summary>Faulty replicas lie from the start, all in the way of <see cref="Byzantine.Conspirator"/>.</summary>
-    public bool Conspirators { get; init; }
+    /// <summary>Faulty replicas lie from the start, all in this way, a name in <see cref="Byzantine.StrategyLibrary"/>; null: as they like.</summary>
+    public string? Liars { get; init; }
+
+    /// <summary>Faulty clients all lie in this way; null: as they like.</summary>
+    public string? LyingClients { get; init; }
 
     /// <summary>Clients beside the correct ones that break the protocol from the start.</summary>
     public required int FaultyClients { get; init; }

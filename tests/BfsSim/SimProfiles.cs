@@ -1,15 +1,21 @@
+using BfsSim.Byzantine;
+
 namespace BfsSim;
 
 /// <summary>Narrower choices than <see cref="SimOptions.Draw"/> makes: more of one kind of trouble in a shorter run.</summary>
 public static class SimProfiles
 {
     public const string LiarName = "liar", ConspiratorName = "conspirator", RestartsName = "restarts", FilesName = "files",
-        IntruderName = "intruder";
+        IntruderName = "intruder", LeaverName = "leaver", ForgerName = "forger", ReaderName = "reader", DoubterName = "doubter";
 
     public static IReadOnlyDictionary<string, Func<SimOptions, SimOptions>> All { get; } = new Dictionary<string, Func<SimOptions, SimOptions>>
     {
         [LiarName] = Liar,
-        [ConspiratorName] = options => Liar(options) with { Conspirators = true },
+        [ConspiratorName] = options => Liar(options) with { Liars = nameof(Conspirator) },
+        [LeaverName] = options => Liar(options) with { Liars = nameof(PartialLeaver) },
+        [ForgerName] = options => Liar(options) with { Liars = nameof(ViewChangeForger) },
+        [ReaderName] = Reader,
+        [DoubterName] = Doubter,
         [RestartsName] = Restarts,
         [FilesName] = options => Liar(options) with { Files = true },
         [IntruderName] = Intruded,
@@ -21,6 +27,26 @@ public static class SimProfiles
         FaultyReplicas = 1,
         FaultyClients = 0,
         Restarts = 0,
+    };
+
+    /// <summary>Much is read while it is written, and a liar answers with what was so before.</summary>
+    private static SimOptions Reader(SimOptions options) => Liar(options) with
+    {
+        Liars = nameof(StaleReader),
+        ReadOnlyOptimization = true,
+        ReadsPerMille = 600,
+        Keys = Math.Min(options.Keys, 2),
+        LongestThinkMicros = Math.Min(options.LongestThinkMicros, 2_000),
+    };
+
+    /// <summary>A client whose requests only the primary can authenticate, and a liar that votes for all that is proposed.</summary>
+    private static SimOptions Doubter(SimOptions options) => Liar(options) with
+    {
+        Liars = nameof(DoubleVoter),
+        FaultyClients = 1,
+        LyingClients = nameof(NeverSigner),
+        ViewRotationCheckpoints = 0,
+        ViewChangeTimeoutMillis = 1000,
     };
 
     /// <summary>Processes end and start again all the time, often all at once.</summary>

@@ -233,6 +233,7 @@ public sealed class Simulation : IDisposable
                 _trace.Add(next.To);
                 _trace.Add(next.Message);
                 Trace?.Invoke($"{_events.NowMicros,10} {next.From,2} > {next.To,-2} {TraceText.Describe(next.Message!)}");
+                _network.Hear(next.From, next.To, next.Message!);
                 _network.HeardBy(_nodes[next.To], next.From).Deliver(next.From, next.Message!);
             }
         }

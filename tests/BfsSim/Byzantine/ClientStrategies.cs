@@ -109,3 +109,22 @@ public sealed class Babbler(FaultyClient self) : ISendStrategy
         send(message);
     }
 }
+
+/// <summary>Requests that only the primary can authenticate, and never a signature (§3.2.2).</summary>
+public sealed class NeverSigner(FaultyClient self) : ISendStrategy
+{
+    public void Send(int to, byte[] message, Action<byte[]> send)
+    {
+        if (self.TryRead(message, out Request request) && !request.ReadOnly)
+        {
+            message = self.Write(request, request.Operation, readOnly: false, request.Slot, request.Timestamp);
+            self.TryRead(message, out request);
+            for (int i = 0; i < self.Replicas; i++)
+            {
+                message = i == self.Primary ? message : self.WithWrongMac(message, request, i);
+            }
+            self.Count(this);
+        }
+        send(message);
+    }
+}

@@ -21,6 +21,11 @@ public sealed class FaultyClient(BftClient client, int replicas, SimRandom rando
         return message;
     }
 
+    /// <summary>Where it takes the primary to be.</summary>
+    public int Primary => client.View.Primary(replicas).Value;
+
+    public int Replicas => replicas;
+
     public bool TryRead(byte[] message, out Request request) => Request.TryParse(message, replicas, out request);
 
     public byte[] WithWrongMac(byte[] message, in Request request, int replica)

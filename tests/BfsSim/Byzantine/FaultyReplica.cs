@@ -95,6 +95,29 @@ public sealed class FaultyReplica(ReplicaNode node, ClusterConfig config, EventQ
         _ => 0,
     };
 
+    /// <summary>A VIEW-CHANGE under any name; in the names of others its MACs are wrong.</summary>
+    public byte[] WriteViewChange(View view, SeqNum stable, int name, IReadOnlyList<ViewChangeEntry> c,
+        IReadOnlyList<ViewChangeEntry> p, IReadOnlyList<ViewChangeEntry> q)
+    {
+        var message = new byte[ViewChange.SizeFor(c.Count + p.Count + q.Count, N)];
+        ViewChange.Write(message, N, view, stable, new ReplicaId(name), c, p, q);
+        return Seal(message);
+    }
+
+    /// <summary>What a VIEW-CHANGE says of checkpoints when only the last stable one is left.</summary>
+    public IReadOnlyList<ViewChangeEntry> StableOnly() =>
+        Engine.StateIsWhole ? [new ViewChangeEntry(Engine.StableCheckpoint, Engine.StableDigest, default)] : [];
+
+    /// <summary>Makes the MAC for one replica wrong; the message must be a copy.</summary>
+    public void Spoil(byte[] message, int replica) => message[message.Length - ((N - replica) * MessageHeader.TagBytes)] ^= 1;
+
+    public byte[] WriteVote(MessageTag tag, View view, SeqNum seq, in Digest digest)
+    {
+        var vote = new byte[Vote.SizeFor(N)];
+        Vote.Write(vote, tag, N, view, seq, digest, new ReplicaId(Address));
+        return Seal(vote);
+    }
+
     public Digest RandomDigest()
     {
         Span<byte> bytes = stackalloc byte[Digest.SizeBytes];

@@ -11,3 +11,11 @@ public interface ISendStrategy
     /// <param name="send">Sends a message to that destination; may be called any number of times.</param>
     void Send(int to, byte[] message, Action<byte[]> send);
 }
+
+/// <summary>A strategy that also looks at what reaches its node, before the engine does.</summary>
+public interface IListener
+{
+    /// <param name="from">The sender's address.</param>
+    /// <param name="message">Shared with the engine: not to be changed.</param>
+    void Hear(int from, byte[] message);
+}

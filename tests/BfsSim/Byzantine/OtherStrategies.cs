@@ -72,7 +72,13 @@ public sealed class GreedyFetcher : ISendStrategy
 }
 
 /// <summary>Several strategies one after the other: each sees what the one before it sends.</summary>
-public sealed class Chain(ISendStrategy first, ISendStrategy second) : ISendStrategy
+public sealed class Chain(ISendStrategy first, ISendStrategy second) : ISendStrategy, IListener
 {
+    public void Hear(int from, byte[] message)
+    {
+        (first as IListener)?.Hear(from, message);
+        (second as IListener)?.Hear(from, message);
+    }
+
     public void Send(int to, byte[] message, Action<byte[]> send) => first.Send(to, message, m => second.Send(to, m, send));
 }

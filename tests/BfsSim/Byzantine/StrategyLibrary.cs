@@ -33,6 +33,11 @@ public static class StrategyLibrary
         self => new StateCorrupter(self),
         self => new KeyChanger(self),
         self => new GreedyFetcher(self),
+        self => new PartialLeaver(self),
+        self => new PartialLeaver(self),
+        self => new ViewChangeForger(self),
+        self => new StaleReader(self),
+        self => new DoubleVoter(self),
     ];
 
     public static IReadOnlyList<Func<FaultyClient, ISendStrategy>> ForClients { get; } =
@@ -43,7 +48,26 @@ public static class StrategyLibrary
         self => new Flooder(self),
         self => new LastTimestamp(self),
         self => new Babbler(self),
+        self => new NeverSigner(self),
         self => new Garbler(self.Random.Fork()),
         self => new Replayer(self.Random.Fork()),
     ];
+
+    /// <summary>A replica's strategy by its name.</summary>
+    public static ISendStrategy Create(string name, FaultyReplica self) => name switch
+    {
+        nameof(Conspirator) => new Conspirator(self),
+        nameof(PartialLeaver) => new PartialLeaver(self),
+        nameof(ViewChangeForger) => new ViewChangeForger(self),
+        nameof(StaleReader) => new StaleReader(self),
+        nameof(DoubleVoter) => new DoubleVoter(self),
+        _ => throw new ArgumentException($"no strategy of replicas is called {name}", nameof(name)),
+    };
+
+    /// <summary>A client's strategy by its name.</summary>
+    public static ISendStrategy Create(string name, FaultyClient self) => name switch
+    {
+        nameof(NeverSigner) => new NeverSigner(self),
+        _ => throw new ArgumentException($"no strategy of clients is called {name}", nameof(name)),
+    };
 }

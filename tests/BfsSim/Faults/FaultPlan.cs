@@ -86,9 +86,9 @@ public sealed class FaultPlan(ClusterConfig config, SimOptions options, SimRando
 
     private void DrawFault(int replica)
     {
-        if (options.Conspirators)
+        if (options.Liars is { } name)
         {
-            At(0, "faulty: conspires", () => network.SetStrategy(replica, new Conspirator(LiarAt(replica))));
+            At(0, "faulty: lies", () => network.SetStrategy(replica, StrategyLibrary.Create(name, LiarAt(replica))));
             return;
         }
         long start = random.PerMille(500) ? 0 : random.Below(options.HealMicros);
@@ -151,7 +151,8 @@ public sealed class FaultPlan(ClusterConfig config, SimOptions options, SimRando
     public void Corrupt(ClientNode client)
     {
         var self = new FaultyClient(client.Client, config.N, random.Fork(), tally);
-        ISendStrategy strategy = StrategyLibrary.ForClients[random.Below(StrategyLibrary.ForClients.Count)](self);
+        ISendStrategy strategy = options.LyingClients is { } name ? StrategyLibrary.Create(name, self)
+            : StrategyLibrary.ForClients[random.Below(StrategyLibrary.ForClients.Count)](self);
         tally.Add($"strategy: {strategy.GetType().Name}");
         network.SetStrategy(client.Address, strategy);
     }

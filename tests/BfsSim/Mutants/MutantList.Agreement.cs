@@ -14,7 +14,8 @@ public static partial class MutantList
         new("anew-quorum", "a second proposal for a number takes one prepare more", "§3.2.2", NormalFile,
             "(entry.Anew ? 1 : 0);", "(entry.Anew ? 0 : 0);")
         {
-            Survives = "takes a batch proposed anew, a backup that prepared the first one since, and a liar that votes for both; no strategy does",
+            Profile = SimProfiles.DoubterName,
+            Seeds = 3000,
         },
         new("committed-quorum", "a committed certificate has 2f+1 commits (f+1 suffice)", "§2.3.3", NormalFile,
             "entry.Commits.Count(entry.Digest) >= _config.Quorum)", "entry.Commits.Count(entry.Digest) >= _config.WeakQuorum)"),

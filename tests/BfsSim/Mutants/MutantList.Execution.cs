@@ -36,7 +36,7 @@ public static partial class MutantList
         new("read-quorum", "a read-only result has 2f+1 equal replies (f+1)", "§5.1.3, pitfall 14", ClientFile,
             "bool enough = slot.Count(digest) >= _config.Quorum", "bool enough = slot.Count(digest) >= (slot.ReadOnly ? _config.WeakQuorum : _config.Quorum)")
         {
-            Survives = "takes a liar that answers reads just as the slowest correct replica does; no strategy does",
+            Profile = SimProfiles.ReaderName,
         },
         new("reply-quorum", "a tentative result has 2f+1 equal replies (f+1)", "§5.1.2", ClientFile,
             "bool enough = slot.Count(digest) >= _config.Quorum", "bool enough = slot.Count(digest) >= (slot.ReadOnly ? _config.Quorum : _config.WeakQuorum)") { Profile = SimProfiles.ConspiratorName },

@@ -50,13 +50,13 @@ public static partial class MutantList
         new("acks", "view-changes are acknowledged by 2f-1 others before they count", "§3.2.4", ViewChangeFile,
             "except: (1UL << j) | (1UL << Id.Value)) >= (2 * _config.F) - 1);", "except: (1UL << j) | (1UL << Id.Value)) >= 0);")
         {
+            Profile = SimProfiles.LeaverName,
             Stops = true,
-            Survives = "a view that rests on what backups lack is not entered, and the next one follows: slower, not wrong",
         },
         new("vouched", "a view-change that is not authentic here is vouched for by f others", "§3.2.4", ViewChangeFile,
             "except: (1UL << replica.Value) | (1UL << Id.Value)) >= _config.F;", "except: (1UL << replica.Value) | (1UL << Id.Value)) >= 0;")
         {
-            Survives = "a faulty primary would have to forge view-changes in the names of others; no strategy does",
+            Profile = SimProfiles.ForgerName,
         },
         new("join-one", "a replica joins f+1 others that left (one)", "§2.3.5", ViewChangeFile,
             "if (count < _config.WeakQuorum)", "if (count < 1)")

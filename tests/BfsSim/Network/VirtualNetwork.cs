@@ -55,6 +55,9 @@ public sealed class VirtualNetwork
     public SimNode HeardBy(SimNode node, int from) =>
         node.Address < _twins.Length && _twins[node.Address] is { } twins ? twins.For(from) : node;
 
+    /// <summary>A message reaches a node: a faulty one looks at it first.</summary>
+    public void Hear(int from, int to, byte[] message) => (_strategies[to] as IListener)?.Hear(from, message);
+
     /// <summary>Nothing goes from one address to the other until as many calls of <see cref="Mend"/>, or until healed.</summary>
     public void Cut(int from, int to) => _cuts[(from * Nodes) + to]++;
 
