@@ -1,18 +1,21 @@
 using BfsCore;
 using BfsCore.Messages;
+using BfsCore.Replication;
 
 namespace BfsSim.Byzantine;
 
 /// <summary>
-/// As the primary of a new view, answers every VIEW-CHANGE with ones that it forged in the names of other replicas, its word that
-/// they are authentic, and a NEW-VIEW that rests on them: that nothing had been voted for, or the null batch. Their MACs are wrong, and
-/// f others would have to vouch for them (§3.2.4). As a backup it forges too, to be in the way of what is authentic.
+/// As the primary of a new view, answers every VIEW-CHANGE with ones that it forged in the names of other replicas and of the
+/// sender itself, its word that they are authentic, and a NEW-VIEW that rests on them: that the null batch had prepared, or nothing
+/// at all. Their MACs are wrong, and f backups would have to vouch for them (§3.2.4). True ones it names where they do not
+/// contradict it. As a backup it forges too, to be in the way of what is authentic.
 /// </summary>
 public sealed class ViewChangeForger(FaultyReplica self) : ISendStrategy, IListener
 {
     private readonly bool _asBackup = self.Random.PerMille(500);
     private readonly bool _staysWithIt = self.Random.PerMille(700);
     private readonly int _nulls = self.Random.Choose(0, 1, self.Config.LogSize / 2, self.Config.LogSize);
+    private readonly Dictionary<int, byte[]> _heard = [];
     private View _view;
     private SeqNum _stable;
     private IReadOnlyList<ViewChangeEntry> _checkpoints = [];
@@ -44,6 +47,7 @@ public sealed class ViewChangeForger(FaultyReplica self) : ISendStrategy, IListe
         if (Leads(honest.View))
         {
             Claim(honest.View);
+            _heard[from] = message;
             Deceive(from);
         }
         else if (_asBackup)
@@ -63,6 +67,7 @@ public sealed class ViewChangeForger(FaultyReplica self) : ISendStrategy, IListe
         {
             return;
         }
+        _heard.Clear();
         (_view, _stable, _checkpoints) = (view, self.Engine.StableCheckpoint, self.StableOnly());
         _claims = [.. Enumerable.Range(1, _nulls).Select(i => new ViewChangeEntry(_stable + i, default, new View(view.Value - 1)))];
     }
@@ -75,30 +80,45 @@ public sealed class ViewChangeForger(FaultyReplica self) : ISendStrategy, IListe
         {
             return;
         }
-        var named = new List<ViewChangeEntry>();
+        // The victim's own word first: it has an authentic one of nobody for certain but itself.
+        List<byte[]> told = [Said(self.Address), Said(victim)];
         int first = self.Random.Below(self.N);
-        for (int i = 0; i < self.N; i++)
+        for (int i = 0; i < self.N && told.Count < self.Config.Quorum; i++)
         {
             int name = (first + i) % self.N;
-            if (name != self.Address && (name == victim || named.Count == 2 * self.Config.F))
+            if (name != self.Address && name != victim)
             {
-                continue;
-            }
-            byte[] said = Said(name);
-            BfsAssert.That(ViewChange.TryParse(said, self.Config, out ViewChange parsed));
-            named.Add(new ViewChangeEntry(new SeqNum(name), parsed.Identity, default));
-            self.Send(victim, said);
-            if (name != self.Address)
-            {
-                var ack = new byte[ViewChangeAck.SizeFor(self.N)];
-                ViewChangeAck.Write(ack, self.N, _view, new ReplicaId(self.Address), new ReplicaId(name), parsed.Identity);
-                self.Send(victim, self.Seal(ack));
+                told.Add(_heard.TryGetValue(name, out byte[]? heard) && Supported([.. told, heard]) ? heard : Said(name));
             }
         }
+        var named = new List<ViewChangeEntry>();
+        foreach (byte[] message in told)
+        {
+            BfsAssert.That(ViewChange.TryParse(message, self.Config, out ViewChange parsed));
+            named.Add(new ViewChangeEntry(new SeqNum(parsed.Replica.Value), parsed.Identity, default));
+            self.Send(victim, message);
+            var ack = new byte[ViewChangeAck.SizeFor(self.N)];
+            ViewChangeAck.Write(ack, self.N, _view, new ReplicaId(self.Address), parsed.Replica, parsed.Identity);
+            self.Send(victim, self.Seal(ack));
+        }
         List<ViewChangeEntry> batches = [.. _claims.Select(c => new ViewChangeEntry(c.Seq, default, default))];
-        var message = new byte[NewView.HeaderBytes + ((named.Count + batches.Count) * ViewChange.EntryBytes) + (self.N * MessageHeader.TagBytes)];
-        NewView.Write(message, self.N, _view, _stable, _checkpoints[0].Digest, new ReplicaId(self.Address), named, batches);
+        var newView = new byte[NewView.HeaderBytes + ((named.Count + batches.Count) * ViewChange.EntryBytes) + (self.N * MessageHeader.TagBytes)];
+        NewView.Write(newView, self.N, _view, _stable, _checkpoints[0].Digest, new ReplicaId(self.Address), named, batches);
         self.Count(this);
-        self.Send(victim, self.Seal(message));
+        self.Send(victim, self.Seal(newView));
+    }
+
+    /// <summary>Whether the claims would stand beside these, with forged ones to make up the number.</summary>
+    private bool Supported(List<byte[]> told)
+    {
+        var s = new List<ViewChangeFacts>();
+        for (int i = 0; i < self.Config.Quorum; i++)
+        {
+            BfsAssert.That(ViewChange.TryParse(told[i < told.Count ? i : 0], self.Config, out ViewChange parsed));
+            s.Add(ViewChangeFacts.From(parsed));
+        }
+        return NewViewDecision.TryChooseCheckpoint(s, self.Config.F, out SeqNum checkpoint, out _) && checkpoint == _stable
+            && NewViewDecision.HighestUseful(s, checkpoint, self.Config.LogSize) - checkpoint == _claims.Count
+            && _claims.TrueForAll(c => NewViewDecision.Supports(s, self.Config.F, c.Seq, default));
     }
 }
