@@ -129,14 +129,11 @@ public sealed partial class Replica
         for (int i = 0; i < newView.ViewChangeCount; i++)
         {
             (ReplicaId replica, Digest identity) = newView.ViewChangeAt(i);
-            VoteSet acks = _leaving[replica.Value].Acks;
-            Leaving leaving = Named(replica, identity);
-            bool vouched = leaving.Authentic || acks.Count(identity, except: (1UL << replica.Value) | (1UL << Id.Value)) >= _config.F;
-            if (leaving.Facts is null || leaving.View != _view || leaving.Identity != identity || !vouched)
+            if (FindNamed(replica, identity) is not { } facts)
             {
                 return;
             }
-            s.Add(leaving.Facts);
+            s.Add(facts);
         }
         if (IsSupported(newView, s))
         {
@@ -147,10 +144,6 @@ public sealed partial class Replica
             LeaveFor(_view.Next, ViewChangeReason.BadNewView);
         }
     }
-
-    /// <summary>The view-change that a new view names; of this replica perhaps one of an earlier life.</summary>
-    private Leaving Named(ReplicaId replica, in Digest identity) =>
-        replica == Id && _leaving[Id.Value].Identity != identity ? _ownEarlier : _leaving[replica.Value];
 
     private bool IsSupported(in NewView newView, List<ViewChangeFacts> s)
     {

@@ -5,15 +5,12 @@ namespace BfsCore.Replication;
 /// <summary>Retransmission of what a view change needs (§5.2): STATUS-PENDING and its answers.</summary>
 public sealed partial class Replica
 {
-    /// <summary>An earlier life's VIEW-CHANGE of this replica, which others may still name in a new view.</summary>
-    private readonly Leaving _ownEarlier;
-
     private void SendStatusPending()
     {
         ulong have = 0;
         for (int j = 0; j < _n; j++)
         {
-            have |= _leaving[j].View == _view && _leaving[j].Facts is not null && _leaving[j].Authentic ? 1UL << j : 0;
+            have |= HasViewChange(j) ? 1UL << j : 0;
         }
         int size = StatusPending.Write(_message, _n, _view, StableForOthers, Id, _newView is not null || _viewActive, have, _wanted);
         _keys.Authenticate(_message.AsSpan(0, StatusPending.HeaderBytes),

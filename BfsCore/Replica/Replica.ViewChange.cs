@@ -125,11 +125,7 @@ public sealed partial class Replica
         }
         if (viewChange.Replica == Id)
         {
-            if (viewChange.View == _view && !_viewActive)
-            {
-                (_ownEarlier.View, _ownEarlier.Identity, _ownEarlier.Facts) = (viewChange.View, viewChange.Identity, ViewChangeFacts.From(viewChange));
-                Reconsider();
-            }
+            KeepUnproven(viewChange);
             return;
         }
         Leaving leaving = _leaving[viewChange.Replica.Value];
@@ -143,23 +139,18 @@ public sealed partial class Replica
         {
             Drop(DropReason.BadMac);
             _keys.OnKeyTrouble(viewChange.Replica.Value, source, _now.MonotonicMicros);
-            // It may still be vouched for by acknowledgments, but only in the view that is being decided on.
-            if (viewChange.View != _view || leaving.Authentic)
-            {
-                return;
-            }
+            KeepUnproven(viewChange);
+            return;
         }
-        else
-        {
-            _heardMicros[viewChange.Replica.Value] = _now.MonotonicMicros;
-        }
+        _heardMicros[viewChange.Replica.Value] = _now.MonotonicMicros;
         if (leaving.View == viewChange.View && leaving.Authentic)
         {
             Drop(leaving.Identity == viewChange.Identity ? DropReason.Duplicate : DropReason.Conflicting);
+            KeepUnproven(viewChange);
             return;
         }
         leaving.Message = message.ToArray();
-        (leaving.View, leaving.Identity, leaving.Authentic) = (viewChange.View, viewChange.Identity, authentic);
+        (leaving.View, leaving.Identity, leaving.Authentic) = (viewChange.View, viewChange.Identity, true);
         leaving.Facts = ViewChangeFacts.From(viewChange);
         if (_viewActive && viewChange.Replica == _view.Primary(_n) && viewChange.View == _view.Next)
         {

@@ -80,7 +80,7 @@ public sealed partial class Replica : IServerEngine
         _committedBatches = new (SeqNum, Digest)[2 * config.LogSize];
         _learned = new LogEntry(_n);
         _heardMicros = new long[_n];
-        _ownEarlier = new Leaving(_n);
+        _unproven = [.. Enumerable.Range(0, _n).Select(_ => new Leaving(_n))];
         _recoveriesSeen = new ulong[_n];
         _recoverySinceMicros = new long[_n];
         _recoveryReplies = new RecoveryReplies(_n);

@@ -8,15 +8,15 @@ public static partial class MutantList
 
     private static readonly Mutant[] _liveness =
     [
-        new("head-timer", "a backup waits only so long for the request at the head of its queue", "§2.3.5, pitfall 10", ViewChangeFile,
+        new("head-timer", "a backup waits only so long for the request at the head of its queue", "§2.3.5, pitfall 10", ViewTimerFile,
             "IsPrimary || !StateIsWhole ? 0 : FirstOrderable?.Arrival ?? 0", "0"),
-        new("commit-timer", "a batch under way must commit in time", "pitfall 13", ViewChangeFile,
+        new("commit-timer", "a batch under way must commit in time", "pitfall 13", ViewTimerFile,
             "return underWay && StateIsWhole ? next.Value : 0;", "return underWay && !StateIsWhole ? next.Value : 0;"),
-        new("new-view-timer", "a view change that brings no new view in time is followed by the next", "§2.3.5", ViewChangeFile,
+        new("new-view-timer", "a view change that brings no new view in time is followed by the next", "§2.3.5", NewViewFile,
             "if (left >= _config.Quorum && _viewDeadlineMicros == long.MaxValue)", "if (left > _n && _viewDeadlineMicros == long.MaxValue)"),
         new("join-others", "a replica joins f+1 others that left", "§2.3.5", ViewChangeFile,
             "if (count < _config.WeakQuorum)", "if (count <= _n)"),
-        new("timeout-doubles", "the timeout doubles with each view that brought nothing", "§2.3.5", ViewChangeFile,
+        new("timeout-doubles", "the timeout doubles with each view that brought nothing", "§2.3.5", ViewTimerFile,
             "_timeoutDoublings = Math.Min(_timeoutDoublings + 1, MaxTimeoutDoublings);", "_timeoutDoublings = 0;")
         {
             Survives = "the network is fast once it heals, so that the first timeout is long enough",

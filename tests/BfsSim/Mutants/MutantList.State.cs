@@ -30,7 +30,7 @@ public static partial class MutantList
             "            LogMark(VoteRecordKind.Prepared, entry.Seq, entry.Digest);\n", ""),
         new("log-left", "the VIEW-CHANGE is written down before it is sent", "pitfall 33", ViewChangeFile,
             "        LogLeft();\n", ""),
-        new("log-entered", "the view that was entered is written down", "pitfall 33", ViewChangeFile,
+        new("log-entered", "the view that was entered is written down", "pitfall 33", EnterViewFile,
             "        LogEntered();\n", ""),
         new("log-committed", "what committed is written down before its checkpoint is announced", "pitfall 33", ExecutionFile,
             "        LogMark(VoteRecordKind.Committed, entry.Seq, entry.Digest);\n", "")

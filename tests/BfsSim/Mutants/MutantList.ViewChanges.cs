@@ -5,6 +5,10 @@ public static partial class MutantList
 {
     private const string DecisionFile = "BfsCore/Replica/NewViewDecision.cs";
     private const string ViewChangeFile = "BfsCore/Replica/Replica.ViewChange.cs";
+    private const string ViewTimerFile = "BfsCore/Replica/Replica.ViewTimer.cs";
+    private const string NewViewFile = "BfsCore/Replica/Replica.NewView.cs";
+    private const string EnterViewFile = "BfsCore/Replica/Replica.EnterView.cs";
+    private const string VouchedFile = "BfsCore/Replica/Replica.Vouched.cs";
     private const string SetsFile = "BfsCore/Replica/ViewChangeSets.cs";
 
     private static readonly Mutant[] _decisions =
@@ -45,16 +49,21 @@ public static partial class MutantList
         {
             Survives = "takes several batches at one number in successive views, of which a forgotten one is to be chosen",
         },
-        new("backups-verify", "backups check the new primary's decision", "§3.2.4", ViewChangeFile,
+        new("backups-verify", "backups check the new primary's decision", "§3.2.4", NewViewFile,
             "if (IsSupported(newView, s))", "if (IsSupported(newView, s) || newView.BatchCount >= 0)"),
-        new("acks", "view-changes are acknowledged by 2f-1 others before they count", "§3.2.4", ViewChangeFile,
+        new("acks", "view-changes are acknowledged by 2f-1 others before they count", "§3.2.4", NewViewFile,
             "except: (1UL << j) | (1UL << Id.Value)) >= (2 * _config.F) - 1);", "except: (1UL << j) | (1UL << Id.Value)) >= 0);")
         {
             Profile = SimProfiles.LeaverName,
             Stops = true,
         },
-        new("vouched", "a view-change that is not authentic here is vouched for by f others", "§3.2.4", ViewChangeFile,
-            "except: (1UL << replica.Value) | (1UL << Id.Value)) >= _config.F;", "except: (1UL << replica.Value) | (1UL << Id.Value)) >= 0;")
+        new("vouched", "a view-change that is not authentic here is vouched for by f others", "§3.2.4", VouchedFile,
+            "told.Acks.Count(identity, except) >= _config.F", "told.Acks.Count(identity, except) >= 0")
+        {
+            Profile = SimProfiles.ForgerName,
+        },
+        new("vouched-primary", "the primary's own word does not count among those f", "§3.2.4", VouchedFile,
+            "(1UL << Id.Value) | (1UL << _view.Primary(_n).Value);", "(1UL << Id.Value);")
         {
             Profile = SimProfiles.ForgerName,
         },
