@@ -8,8 +8,11 @@ namespace BfsCore.Replication;
 /// </summary>
 public sealed class PrimaryWatch(int n)
 {
-    /// <summary>Length of a window, microseconds.</summary>
-    public const long WindowMicros = 250_000;
+    /// <summary>Length of a window at least, microseconds.</summary>
+    private const long ShortestWindowMicros = 250_000;
+
+    /// <summary>Response times in a window: over a slow network nothing at all comes about in a short one.</summary>
+    private const int WindowResponses = 4;
 
     /// <summary>What a new view is given before it is judged, microseconds.</summary>
     public const long GraceMicros = 5_000_000;
@@ -32,6 +35,9 @@ public sealed class PrimaryWatch(int n)
     private int _judged;
     private bool _waiting;
 
+    /// <summary>How long a window is while requests take so long; what a slow primary can add to it is bounded.</summary>
+    public static long WindowMicros(long responseMicros) => Math.Clamp(WindowResponses * responseMicros, ShortestWindowMicros, GraceMicros);
+
     /// <summary>A request of a batch was executed.</summary>
     public void Executed(int operationBytes) => _units += 1 + (operationBytes / BytesPerUnit);
 
@@ -50,14 +56,15 @@ public sealed class PrimaryWatch(int n)
     /// <summary>Time has passed.</summary>
     /// <param name="waiting">Whether requests wait from now on.</param>
     /// <param name="othersLeft">Whether another replica has left this view: then half of the best is required at once.</param>
+    /// <param name="responseMicros">How long a request takes, usually.</param>
     /// <returns>True when the primary was too slow in the window that has ended.</returns>
-    public bool IsTooSlow(long nowMicros, bool waiting, bool othersLeft)
+    public bool IsTooSlow(long nowMicros, bool waiting, bool othersLeft, long responseMicros)
     {
         _waitedMicros += _waiting ? nowMicros - _lastMicros : 0;
         _lastMicros = nowMicros;
         _waiting = waiting;
         long length = nowMicros - _windowStartMicros;
-        if (length < WindowMicros)
+        if (length < WindowMicros(responseMicros))
         {
             return false;
         }

@@ -102,8 +102,8 @@ public sealed partial class Replica
     }
 
     private bool PrimaryIsTooSlow() =>
-        _viewActive && _watch.IsTooSlow(_now.MonotonicMicros, FirstOrderable is not null, AnotherHasLeft()) && !IsPrimary && StateIsWhole
-            && HearsEnoughSince(_now.MonotonicMicros - PrimaryWatch.WindowMicros)
+        _viewActive && _watch.IsTooSlow(_now.MonotonicMicros, FirstOrderable is not null, AnotherHasLeft(), _responseMicros) && !IsPrimary && StateIsWhole
+            && HearsEnoughSince(_now.MonotonicMicros - PrimaryWatch.WindowMicros(_responseMicros))
             && (FirstOrderable is not { } first || IsProven(first));
 
     /// <summary>

@@ -101,7 +101,7 @@ public sealed class SlowPrimaryTests
             {
                 watch.Executed(0);
             }
-            Assert.False(watch.IsTooSlow(t, waiting: t < 10_000_000, othersLeft: true));
+            Assert.False(watch.IsTooSlow(t, waiting: t < 10_000_000, othersLeft: true, responseMicros: 1_000));
         }
     }
 
@@ -113,13 +113,13 @@ public sealed class SlowPrimaryTests
         for (; t < 10_000_000; t += 1_000)
         {
             watch.Executed(0);
-            Assert.False(watch.IsTooSlow(t, waiting: true, othersLeft: false));
+            Assert.False(watch.IsTooSlow(t, waiting: true, othersLeft: false, responseMicros: 1_000));
         }
         int changes = 0;
         for (long view = 0; t < 200_000_000; t += 10_000)
         {
             watch.Executed(0);
-            if (watch.IsTooSlow(t, waiting: true, othersLeft: false))
+            if (watch.IsTooSlow(t, waiting: true, othersLeft: false, responseMicros: 1_000))
             {
                 changes++;
                 watch.EnterView(new View(++view), t);
