@@ -103,6 +103,46 @@ public sealed class FoundBySeedsTests
         Assert.All(cluster.Replicas, r => Assert.Equal(4, r.LastCommitted.Value));
     }
 
+    /// <summary>
+    /// Seeds 54925 and 57588: a batch lacked a request when its view was left. In the next view its number was not used yet, another
+    /// batch lacked a request too, and when the first request came the old batch was prepared, in the view that was left: this
+    /// replica had told the new primary that it had not.
+    /// </summary>
+    [Fact]
+    public void A_batch_of_a_view_that_was_left_is_not_voted_for()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster(
+            c => c with { WindowSize = 4, MaxBatchRequests = 1, ViewChangeTimeoutMillis = 60_000 }).Start();
+        byte[] large = new byte[2000];
+        Add.CopyTo(large, 0);
+        byte[][] requests = new byte[2][];
+        int oldVotes = 0;
+        cluster.Filter = (to, from, m) =>
+        {
+            MessageTag tag = MessageHeader.TryReadTag(m, out MessageTag found) ? found : default;
+            if (tag == MessageTag.Request && from >= Limits.FirstClientId)
+            {
+                requests[from - Limits.FirstClientId] = m;
+                return to == 0;
+            }
+            oldVotes += tag == MessageTag.Prepare && from == 3 && m[8] == 0 ? 1 : 0;
+            return tag is not (MessageTag.Relay or MessageTag.StatusActive or MessageTag.StatusPending);
+        };
+        cluster.Invoke(large, client: 0);
+        cluster.Invoke(large, client: 1);
+        cluster.Replicas.ForEach(r => r.LeaveView());
+        cluster.Run();
+        Assert.All(cluster.Replicas, r => Assert.Equal((1, true), (r.View.Value, r.ViewActive)));
+        // The new primary proposes the first request, which replica 3 lacks; the second one belongs to number 2 of the view before.
+        cluster.Replicas[1].Step(requests[0], new SourceAddress(Limits.FirstClientId + 1));
+        cluster.Replicas[1].Tick(cluster.Now);
+        cluster.Run();
+        cluster.Replicas[3].Step(requests[1], new SourceAddress(Limits.FirstClientId + 2));
+        cluster.Run();
+        Assert.Equal(0, oldVotes);
+        Assert.Equal(1, cluster.Replicas[3].View.Value);
+    }
+
     /// <summary>A CHECKPOINT of replica 0 to all others.</summary>
     private static void Announce(InMemoryCluster cluster, SeqNum seq, Digest state)
     {
