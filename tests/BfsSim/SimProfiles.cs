@@ -6,7 +6,7 @@ namespace BfsSim;
 public static class SimProfiles
 {
     public const string LiarName = "liar", ConspiratorName = "conspirator", RestartsName = "restarts", FilesName = "files",
-        IntruderName = "intruder", LeaverName = "leaver", ForgerName = "forger", ReaderName = "reader", DoubterName = "doubter";
+        IntruderName = "intruder", LeaverName = "leaver", ForgerName = "forger", ReaderName = "reader", DoubterName = "doubter", DividerName = "divider";
 
     public static IReadOnlyDictionary<string, Func<SimOptions, SimOptions>> All { get; } = new Dictionary<string, Func<SimOptions, SimOptions>>
     {
@@ -16,6 +16,7 @@ public static class SimProfiles
         [ForgerName] = options => Liar(options) with { Liars = nameof(ViewChangeForger) },
         [ReaderName] = Reader,
         [DoubterName] = Doubter,
+        [DividerName] = Divided,
         [RestartsName] = Restarts,
         [FilesName] = options => Liar(options) with { Files = true },
         [IntruderName] = Intruded,
@@ -47,6 +48,21 @@ public static class SimProfiles
         LyingClients = nameof(NeverSigner),
         ViewRotationCheckpoints = 0,
         ViewChangeTimeoutMillis = 1000,
+    };
+
+    /// <summary>Replicas fall behind again and again, and a liar tells those who are ahead apart from those who are not.</summary>
+    private static SimOptions Divided(SimOptions options) => Liar(options) with
+    {
+        Liars = nameof(Divider),
+        Outages = 12,
+        CheckpointPeriod = 2,
+        LogSize = 6,
+        WindowSize = 1,
+        InlineThresholdBytes = 2000,
+        LargeValuesPerMille = 0,
+        LossPerMille = 0,
+        DelaySpreadMicros = Math.Min(options.DelaySpreadMicros, 200),
+        Operations = 4 * Math.Min(options.Operations, 120),
     };
 
     /// <summary>Processes end and start again all the time, often all at once.</summary>

@@ -30,8 +30,8 @@ public sealed class Batch
         }
     }
 
-    public View View { get; }
-    public SeqNum Seq { get; }
+    public View View { get; set; }
+    public SeqNum Seq { get; set; }
     public long TimeNanos { get; set; }
     public ReplicaId Primary { get; }
     public List<(byte[] Bytes, ClientId Client, Digest Digest)> Entries { get; } = [];
@@ -40,7 +40,10 @@ public sealed class Batch
         PrePrepare.TryParse(message, n, out PrePrepare prePrepare) ? new Batch(prePrepare, n) : null;
 
     /// <summary>The message, authentic; a batch without requests is the null batch.</summary>
-    public byte[] Write(FaultyReplica self)
+    public byte[] Write(FaultyReplica self) => Write(self, Primary.Value);
+
+    /// <summary>The same under the name of another primary.</summary>
+    public byte[] Write(FaultyReplica self, int primary)
     {
         BfsAssert.That(Entries.Count <= MaxEntries);
         int payload = Entries.Sum(e => e.Bytes.Length);
@@ -55,7 +58,7 @@ public sealed class Batch
         }
         long time = Entries.Count == 0 ? 0 : TimeNanos;
         Digest digest = PrePrepare.BatchDigest(time, Entries.Count, scratch);
-        PrePrepare.WriteHeader(message, self.N, View, Seq, time, digest, Entries.Count, Primary, payload);
+        PrePrepare.WriteHeader(message, self.N, View, Seq, time, digest, Entries.Count, new ReplicaId(primary), payload);
         return self.Seal(message);
     }
 

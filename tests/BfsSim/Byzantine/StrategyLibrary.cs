@@ -38,6 +38,7 @@ public static class StrategyLibrary
         self => new ViewChangeForger(self),
         self => new StaleReader(self),
         self => new DoubleVoter(self),
+        self => new Divider(self),
     ];
 
     public static IReadOnlyList<Func<FaultyClient, ISendStrategy>> ForClients { get; } =
@@ -61,6 +62,7 @@ public static class StrategyLibrary
         nameof(ViewChangeForger) => new ViewChangeForger(self),
         nameof(StaleReader) => new StaleReader(self),
         nameof(DoubleVoter) => new DoubleVoter(self),
+        nameof(Divider) => new Divider(self),
         _ => throw new ArgumentException($"no strategy of replicas is called {name}", nameof(name)),
     };
 

@@ -34,7 +34,7 @@ public static partial class MutantList
         new("checkpoint-quorum", "2f+1 replicas have an h that is not above the new view's checkpoint", "§3.2.4, pitfall 17", DecisionFile,
             "Count(s, o => o.StableCheckpoint <= c.Seq) >= (2 * f) + 1", "Count(s, o => o.StableCheckpoint <= c.Seq) >= 0")
         {
-            Survives = "takes a correct replica alone ahead and nothing prepared above it; elsewhere A1 and B demand the same",
+            Profile = SimProfiles.DividerName,
         },
     ];
 

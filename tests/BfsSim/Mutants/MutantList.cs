@@ -6,7 +6,7 @@ public static partial class MutantList
     public static IReadOnlyList<Mutant> All =>
     [
         .. _agreement,
-        .. _decisions.Select(m => m with { Profile = SimProfiles.ConspiratorName }),
+        .. _decisions.Select(m => m.Profile == SimProfiles.LiarName ? m with { Profile = SimProfiles.ConspiratorName } : m),
         .. _viewChanges,
         .. _authentication,
         .. _execution,
