@@ -7,7 +7,8 @@ namespace BfsTests.Simulator;
 public sealed class SimulationTests(ITestOutputHelper output)
 {
     private const int FixedSeeds = 600;
-    private const int FreshSeeds = 300;
+    private const int FreshSeeds = 2_000;
+    private const int FreshSeedsOfProfile = 200;
     private const int SoakSeeds = 3_000;
 
     [Fact]
@@ -44,10 +45,22 @@ public sealed class SimulationTests(ITestOutputHelper output)
         RunAll(first, FreshSeeds);
     }
 
-    private List<SimResult> RunAll(long first, int count)
+    /// <summary>Narrower mixes, most of them of one kind of liar each.</summary>
+    [Fact]
+    public void Fresh_seeds_of_each_profile_violate_nothing()
+    {
+        long first = Random.Shared.NextInt64(1L << 40);
+        foreach (string profile in SimProfiles.All.Keys)
+        {
+            output.WriteLine($"seeds {first} to {first + FreshSeedsOfProfile - 1} --profile {profile}");
+            RunAll(first, FreshSeedsOfProfile, profile);
+        }
+    }
+
+    private List<SimResult> RunAll(long first, int count, string? profile = null)
     {
         var results = new SimResult[count];
-        Parallel.For(0, count, i => results[i] = Run(first + i));
+        Parallel.For(0, count, i => results[i] = Run(first + i, profile));
         foreach (SimResult result in results)
         {
             output.WriteLine(result.ToString());
@@ -55,9 +68,9 @@ public sealed class SimulationTests(ITestOutputHelper output)
         return [.. results];
     }
 
-    private static SimResult Run(long seed)
+    private static SimResult Run(long seed, string? profile = null)
     {
-        using var simulation = new Simulation(seed);
+        using var simulation = new Simulation(seed, adjust: profile is null ? null : SimProfiles.All[profile]);
         try
         {
             return simulation.Run();
@@ -65,7 +78,7 @@ public sealed class SimulationTests(ITestOutputHelper output)
         catch (Exception e)
         {
             throw new SimulationException(
-                $"seed {seed}: {e.Message}; again: dotnet run --project tests/BfsSim -c Release -- seed {seed}", e);
+                $"seed {seed}: {e.Message}; again: dotnet run --project tests/BfsSim -c Release -- seed {seed}{(profile is null ? "" : $" --profile {profile}")}", e);
         }
     }
 }
