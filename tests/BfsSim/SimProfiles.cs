@@ -6,7 +6,7 @@ namespace BfsSim;
 public static class SimProfiles
 {
     public const string LiarName = "liar", ConspiratorName = "conspirator", RestartsName = "restarts", FilesName = "files",
-        IntruderName = "intruder", LeaverName = "leaver", ForgerName = "forger", ReaderName = "reader", DoubterName = "doubter", DividerName = "divider";
+        IntruderName = "intruder", LeaverName = "leaver", ForgerName = "forger", ReaderName = "reader", DoubterName = "doubter", DividerName = "divider", DeserterName = "deserter";
 
     public static IReadOnlyDictionary<string, Func<SimOptions, SimOptions>> All { get; } = new Dictionary<string, Func<SimOptions, SimOptions>>
     {
@@ -17,6 +17,7 @@ public static class SimProfiles
         [ReaderName] = Reader,
         [DoubterName] = Doubter,
         [DividerName] = Divided,
+        [DeserterName] = options => Liar(options) with { Liars = nameof(Deserter) },
         [RestartsName] = Restarts,
         [FilesName] = options => Liar(options) with { Files = true },
         [IntruderName] = Intruded,

@@ -75,26 +75,45 @@ public sealed class Divider : ISendStrategy, IListener
     {
         foreach ((int behind, (_, ViewChangeFacts facts)) in _heard)
         {
-            foreach ((int ahead, (_, ViewChangeFacts further)) in _heard)
+            if (facts.Checkpoints.Count == 0 || _self.Config.F > 1)
             {
-                if (_decided || _self.Config.F > 1 || further.StableCheckpoint <= facts.StableCheckpoint || facts.Checkpoints.Count == 0)
-                {
-                    continue;
-                }
-                ViewChangeEntry start = facts.Checkpoints[0];
-                byte[] own = _self.WriteViewChange(_view, start.Seq, _self.Address, [start], [], []);
-                BfsAssert.That(ViewChange.TryParse(own, _self.Config, out ViewChange said));
-                ViewChangeFacts[] s = [ViewChangeFacts.From(said), facts, further];
-                if (NewViewDecision.TryChooseCheckpoint(s, _self.Config.F, out SeqNum checkpoint, out Digest state)
-                    && checkpoint < further.StableCheckpoint && NewViewDecision.HighestUseful(s, checkpoint, _self.Config.LogSize) == checkpoint)
-                {
-                    Begin(own, [behind, ahead], checkpoint, state);
-                }
+                continue;
+            }
+            foreach (int ahead in _heard.Keys.Where(r => _heard[r].Facts.StableCheckpoint > facts.StableCheckpoint))
+            {
+                Consider(facts.Checkpoints[0], [behind, ahead]);
+            }
+            if (_heard.Count == _self.N - 1)
+            {
+                Consider(facts.Checkpoints[0], [.. _heard.Keys]);
             }
         }
     }
 
-    private void Begin(byte[] own, int[] others, SeqNum checkpoint, Digest state)
+    /// <summary>The view begins there, with nothing or null for what is above, if that is supported and somebody is further.</summary>
+    private void Consider(ViewChangeEntry start, int[] others)
+    {
+        byte[] own = _self.WriteViewChange(_view, start.Seq, _self.Address, [start], [], []);
+        BfsAssert.That(ViewChange.TryParse(own, _self.Config, out ViewChange said));
+        List<ViewChangeFacts> s = [ViewChangeFacts.From(said), .. others.Select(o => _heard[o].Facts)];
+        if (_decided || !NewViewDecision.TryChooseCheckpoint(s, _self.Config.F, out SeqNum checkpoint, out Digest state)
+            || s.TrueForAll(m => m.StableCheckpoint <= checkpoint))
+        {
+            return;
+        }
+        var nulls = new List<ViewChangeEntry>();
+        for (SeqNum seq = checkpoint.Next; seq <= NewViewDecision.HighestUseful(s, checkpoint, _self.Config.LogSize); seq = seq.Next)
+        {
+            if (!NewViewDecision.TryChoose(s, _self.Config.F, seq, static (_, _) => false, out Digest digest))
+            {
+                return;
+            }
+            nulls.Add(new ViewChangeEntry(seq, digest, default));
+        }
+        Begin(own, others, checkpoint, state, nulls);
+    }
+
+    private void Begin(byte[] own, int[] others, SeqNum checkpoint, Digest state, List<ViewChangeEntry> nulls)
     {
         _decided = true;
         _self.Count(this);
@@ -104,11 +123,11 @@ public sealed class Divider : ISendStrategy, IListener
             BfsAssert.That(ViewChange.TryParse(message, _self.Config, out ViewChange parsed));
             named.Add(new ViewChangeEntry(new SeqNum(parsed.Replica.Value), parsed.Identity, default));
         }
-        var newView = new byte[NewView.HeaderBytes + (named.Count * ViewChange.EntryBytes) + (_self.N * MessageHeader.TagBytes)];
-        NewView.Write(newView, _self.N, _view, checkpoint, state, new ReplicaId(_self.Address), named, []);
+        var newView = new byte[NewView.HeaderBytes + ((named.Count + nulls.Count) * ViewChange.EntryBytes) + (_self.N * MessageHeader.TagBytes)];
+        NewView.Write(newView, _self.N, _view, checkpoint, state, new ReplicaId(_self.Address), named, nulls);
         _self.SendToOthers(own);
         _self.SendToOthers(_self.Seal(newView));
-        if (_proposal is not null && Batch.TryRead(_proposal, _self.N) is { } batch)
+        if (nulls.Count == 0 && _proposal is not null && Batch.TryRead(_proposal, _self.N) is { } batch)
         {
             // A little later, or it would be there before the view.
             (batch.View, batch.Seq) = (_view, checkpoint.Next);

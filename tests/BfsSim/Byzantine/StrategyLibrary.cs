@@ -63,6 +63,7 @@ public static class StrategyLibrary
         nameof(StaleReader) => new StaleReader(self),
         nameof(DoubleVoter) => new DoubleVoter(self),
         nameof(Divider) => new Divider(self),
+        nameof(Deserter) => new Deserter(self),
         _ => throw new ArgumentException($"no strategy of replicas is called {name}", nameof(name)),
     };
 

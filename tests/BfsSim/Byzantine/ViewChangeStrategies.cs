@@ -195,7 +195,7 @@ public sealed class Deserter : ISendStrategy
     public Deserter(FaultyReplica self)
     {
         _self = self;
-        self.Repeatedly(self.Random.Choose(20_000, 500_000), Desert);
+        self.Repeatedly(self.Random.Choose(500, 20_000, 500_000), Desert);
     }
 
     public void Send(int to, byte[] message, Action<byte[]> send) => send(message);

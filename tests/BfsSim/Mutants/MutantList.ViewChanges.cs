@@ -27,7 +27,7 @@ public static partial class MutantList
         new("b-water-mark", "condition B: replicas whose h is not below the number do not count", "§3.2.4, pitfall 16", DecisionFile,
             "Count(s, m => m.StableCheckpoint < seq && !m", "Count(s, m => !m")
         {
-            Survives = "what is chosen is above the checkpoint, which 2f+1 have reached; it takes a fourth view-change and a faulty primary that prefers null",
+            Profile = SimProfiles.DividerName,
         },
         new("checkpoint-weak", "the checkpoint of a new view is named by f+1 (one suffices)", "§3.2.4", DecisionFile,
             "Names(o.Checkpoints, c)) >= f + 1)", "Names(o.Checkpoints, c)) >= 1)") { Stops = true },
@@ -70,8 +70,8 @@ public static partial class MutantList
         new("join-one", "a replica joins f+1 others that left (one)", "§2.3.5", ViewChangeFile,
             "if (count < _config.WeakQuorum)", "if (count < 1)")
         {
+            Profile = SimProfiles.DeserterName,
             Stops = true,
-            Survives = "one liar makes all leave views, which costs time; views that bring something come between",
         },
         new("view-undecided", "a replica takes part in a view only once it is decided what the view starts with", "§2.3.5", ViewChangeFile,
             "        _view = view;\n        _viewActive = false;", "        _view = view;\n        _viewActive = _n > 0;"),
