@@ -83,37 +83,24 @@ public sealed class Divider : ISendStrategy, IListener
             {
                 Consider(facts.Checkpoints[0], [behind, ahead]);
             }
-            if (_heard.Count == _self.N - 1)
-            {
-                Consider(facts.Checkpoints[0], [.. _heard.Keys]);
-            }
         }
     }
 
-    /// <summary>The view begins there, with nothing or null for what is above, if that is supported and somebody is further.</summary>
+    /// <summary>The view begins there if that is supported, and nothing that anybody tells of is above.</summary>
     private void Consider(ViewChangeEntry start, int[] others)
     {
         byte[] own = _self.WriteViewChange(_view, start.Seq, _self.Address, [start], [], []);
         BfsAssert.That(ViewChange.TryParse(own, _self.Config, out ViewChange said));
         List<ViewChangeFacts> s = [ViewChangeFacts.From(said), .. others.Select(o => _heard[o].Facts)];
         if (_decided || !NewViewDecision.TryChooseCheckpoint(s, _self.Config.F, out SeqNum checkpoint, out Digest state)
-            || s.TrueForAll(m => m.StableCheckpoint <= checkpoint))
+            || s.TrueForAll(m => m.StableCheckpoint <= checkpoint) || NewViewDecision.HighestUseful(s, checkpoint, _self.Config.LogSize) > checkpoint)
         {
             return;
         }
-        var nulls = new List<ViewChangeEntry>();
-        for (SeqNum seq = checkpoint.Next; seq <= NewViewDecision.HighestUseful(s, checkpoint, _self.Config.LogSize); seq = seq.Next)
-        {
-            if (!NewViewDecision.TryChoose(s, _self.Config.F, seq, static (_, _) => false, out Digest digest))
-            {
-                return;
-            }
-            nulls.Add(new ViewChangeEntry(seq, digest, default));
-        }
-        Begin(own, others, checkpoint, state, nulls);
+        Begin(own, others, checkpoint, state);
     }
 
-    private void Begin(byte[] own, int[] others, SeqNum checkpoint, Digest state, List<ViewChangeEntry> nulls)
+    private void Begin(byte[] own, int[] others, SeqNum checkpoint, Digest state)
     {
         _decided = true;
         _self.Count(this);
@@ -123,11 +110,11 @@ public sealed class Divider : ISendStrategy, IListener
             BfsAssert.That(ViewChange.TryParse(message, _self.Config, out ViewChange parsed));
             named.Add(new ViewChangeEntry(new SeqNum(parsed.Replica.Value), parsed.Identity, default));
         }
-        var newView = new byte[NewView.HeaderBytes + ((named.Count + nulls.Count) * ViewChange.EntryBytes) + (_self.N * MessageHeader.TagBytes)];
-        NewView.Write(newView, _self.N, _view, checkpoint, state, new ReplicaId(_self.Address), named, nulls);
+        var newView = new byte[NewView.HeaderBytes + (named.Count * ViewChange.EntryBytes) + (_self.N * MessageHeader.TagBytes)];
+        NewView.Write(newView, _self.N, _view, checkpoint, state, new ReplicaId(_self.Address), named, []);
         _self.SendToOthers(own);
         _self.SendToOthers(_self.Seal(newView));
-        if (nulls.Count == 0 && _proposal is not null && Batch.TryRead(_proposal, _self.N) is { } batch)
+        if (_proposal is not null && Batch.TryRead(_proposal, _self.N) is { } batch)
         {
             // A little later, or it would be there before the view.
             (batch.View, batch.Seq) = (_view, checkpoint.Next);

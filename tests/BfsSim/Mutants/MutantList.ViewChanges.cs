@@ -27,7 +27,7 @@ public static partial class MutantList
         new("b-water-mark", "condition B: replicas whose h is not below the number do not count", "§3.2.4, pitfall 16", DecisionFile,
             "Count(s, m => m.StableCheckpoint < seq && !m", "Count(s, m => !m")
         {
-            Profile = SimProfiles.DividerName,
+            Survives = "with f = 1 implied: h of a correct replica is held by another one, so four view-changes choose it, and three all have h up to what they choose; takes f = 2 and two liars of one plan",
         },
         new("checkpoint-weak", "the checkpoint of a new view is named by f+1 (one suffices)", "§3.2.4", DecisionFile,
             "Names(o.Checkpoints, c)) >= f + 1)", "Names(o.Checkpoints, c)) >= 1)") { Stops = true },
