@@ -39,6 +39,9 @@ public sealed class FaultyReplica(ReplicaNode node, ClusterConfig config, EventQ
     /// </summary>
     public void Lose() => _stolen = node.Replica.Keys;
 
+    /// <summary>The engine is that of a correct replica again: no more orders to it.</summary>
+    public bool IsLost => _stolen is not null;
+
     private ReplicaKeys? _stolen;
 
     public void After(long micros, Action action) => events.After(micros, action);

@@ -36,8 +36,11 @@ public sealed class KeyChanger : ISendStrategy
 {
     public KeyChanger(FaultyReplica self) => self.Repeatedly(self.Random.Choose(5_000, 100_000, 1_000_000), () =>
     {
-        self.Count(this);
-        self.Engine.Keys.Refresh();
+        if (!self.IsLost)
+        {
+            self.Count(this);
+            self.Engine.Keys.Refresh();
+        }
     });
 
     public void Send(int to, byte[] message, Action<byte[]> send) => send(message);
