@@ -85,6 +85,7 @@ public sealed partial class Replica
         }
         _pages.RollbackTo(target);
         _service.StateReplaced();
+        _readsFrom = Last(_readsFrom, _lastExecuted);
         _lastExecuted = _lastCommitted = target;
         _observer?.OnRolledBack(Id, target);
         Counters.Rollbacks++;

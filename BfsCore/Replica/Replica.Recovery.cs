@@ -148,7 +148,8 @@ public sealed partial class Replica
         }
         if (_recovery.Phase == RecoveryPhase.CheckAndFetch && StateIsWhole && _stable >= _recovery.Point)
         {
-            _bound = default;
+            // Numbers that an attacker left here mean nothing; what it answered with is below the recovery point.
+            _bound = _readsFrom = default;
             _recovery = _recovery with { Phase = RecoveryPhase.Recovered, CheckAndFetchMicros = EndPhase(), ViewAfter = _view };
         }
     }

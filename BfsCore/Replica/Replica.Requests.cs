@@ -8,6 +8,10 @@ public sealed partial class Replica
     /// <summary>A request is passed on to the primary no more often than this, microseconds.</summary>
     private const long RelayMicros = 10_000;
 
+    // What had been executed here before a rollback or a restart: clients may have results that rest on it, and a read of the state
+    // before it would contradict them (with f liars and a replica that is behind, 2f+1 say so).
+    private SeqNum _readsFrom;
+
     private readonly StoredRequest?[] _deferredReads;
     private readonly int[] _deferredOrder;
     private int _deferredCount;
@@ -178,8 +182,8 @@ public sealed partial class Replica
     }
 
     /// <summary>
-    /// A read-only request is executed when the state reflects committed batches only (§5.1.3); while a tentative
-    /// execution is outstanding it waits, one per slot.
+    /// A read-only request is executed when the state reflects committed batches only (§5.1.3), and all that this replica has
+    /// executed before; while a tentative execution is outstanding it waits, one per slot.
     /// </summary>
     private void OnReadOnlyRequest(in Request request, int client)
     {
@@ -193,7 +197,7 @@ public sealed partial class Replica
             Drop(DropReason.NotReadOnly);
             return;
         }
-        if (_lastExecuted == _lastCommitted)
+        if (_lastExecuted == _lastCommitted && _lastCommitted >= _readsFrom)
         {
             ExecuteReadOnly(request, client);
             return;
@@ -214,6 +218,10 @@ public sealed partial class Replica
 
     private void ExecuteDeferredReads()
     {
+        if (_lastCommitted < _readsFrom)
+        {
+            return;
+        }
         for (int i = 0; i < _deferredCount; i++)
         {
             ref StoredRequest? place = ref _deferredReads[_deferredOrder[i]];

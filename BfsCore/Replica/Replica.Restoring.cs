@@ -58,6 +58,10 @@ public sealed partial class Replica
     private bool Take(in VoteRecord record, Restored restored)
     {
         long seq = record.Seq.Value;
+        if (record.Kind is VoteRecordKind.Base or VoteRecordKind.Prepared or VoteRecordKind.Committed or VoteRecordKind.Stable)
+        {
+            _readsFrom = Last(_readsFrom, record.Seq);
+        }
         switch (record.Kind)
         {
             case VoteRecordKind.Base:

@@ -49,6 +49,7 @@ public sealed partial class Replica
         Counters.PagesDamaged++;
         DamagedPageFound?.Invoke(page);
         _pages.RollbackTo(_stable);
+        _readsFrom = Last(_readsFrom, _lastExecuted);
         _lastExecuted = _lastCommitted = _stable;
         _observer?.OnRolledBack(Id, _stable);
         _pages.RecomputeDigest(page);

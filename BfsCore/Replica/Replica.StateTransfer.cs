@@ -92,6 +92,7 @@ public sealed partial class Replica
     private void PrepareForTransfer()
     {
         _pages.RollbackTo(_stable);
+        _readsFrom = Last(_readsFrom, _lastExecuted);
         _lastExecuted = _lastCommitted = _stable;
         _observer?.OnRolledBack(Id, _stable);
         if (Diverged && _pages.IsTrusted)
