@@ -173,26 +173,19 @@ internal sealed class Volume
     public const uint ReservedBlocks = 16;
 
     private readonly StateRegion _region;
-    private readonly uint _inodeBitmapPage;
-    private readonly uint _blockBitmapPage;
-    private readonly uint _inodeTablePage;
-    private readonly uint _dataPage;
+    // Never as the superblock has it: while a replica recovers, that may be what an attacker left (simulator seed 9200594).
+    private readonly VolumeLayout _layout;
 
     /// <param name="ownerUid">Who owns the root directory if the region is blank.</param>
     /// <param name="ownerGid">Its group.</param>
     public Volume(StateRegion region, uint ownerUid, uint ownerGid)
+        : this(region, VolumeLayout.For(region.SizeBytes))
     {
-        _region = region;
         if (region.Get<Superblock>(0).Magic == 0)
         {
             Format(ownerUid, ownerGid);
         }
-        ref readonly Superblock super = ref Super;
-        BfsCore.BfsAssert.That(super.Magic == Superblock.RightMagic && super.Version == Superblock.RightVersion);
-        _inodeBitmapPage = super.InodeBitmapPage;
-        _blockBitmapPage = super.BlockBitmapPage;
-        _inodeTablePage = super.InodeTablePage;
-        _dataPage = super.DataPage;
+        BfsCore.BfsAssert.That(Super.Magic == Superblock.RightMagic && Super.Version == Superblock.RightVersion);
     }
 
     /// <summary>To look at a region whatever it holds; the superblock is not believed, and nothing is changed.</summary>
@@ -200,10 +193,7 @@ internal sealed class Volume
     {
         BfsCore.BfsAssert.That(layout.Fits);
         _region = region;
-        _inodeBitmapPage = layout.InodeBitmapPage;
-        _blockBitmapPage = layout.BlockBitmapPage;
-        _inodeTablePage = layout.InodeTablePage;
-        _dataPage = layout.DataPage;
+        _layout = layout;
     }
 
     /// <summary>The superblock, to read.</summary>
@@ -215,8 +205,7 @@ internal sealed class Volume
     /// <summary>Writes superblock and root directory; bitmaps that are all zero mean that all is free.</summary>
     private void Format(uint ownerUid, uint ownerGid)
     {
-        var layout = VolumeLayout.For(_region.SizeBytes);
-        BfsCore.BfsAssert.That(layout.Fits);
+        VolumeLayout layout = _layout;
         ref Superblock super = ref ChangeSuper();
         super.Magic = Superblock.RightMagic;
         super.Version = Superblock.RightVersion;
@@ -247,7 +236,7 @@ internal sealed class Volume
 
     public ref Inode ChangeInode(uint number) => ref _region.Modify<Inode>(InodeAt(number));
 
-    private long InodeAt(uint number) => ((long)_inodeTablePage * BlockBytes) + ((long)number * Inode.SizeBytes);
+    private long InodeAt(uint number) => ((long)_layout.InodeTablePage * BlockBytes) + ((long)number * Inode.SizeBytes);
 
     /// <summary>A page of the region, to read.</summary>
     public ReadOnlySpan<byte> Page(uint number) => _region.Read((long)number * BlockBytes, BlockBytes);
@@ -260,7 +249,7 @@ internal sealed class Volume
 
     public Span<byte> ChangeBlock(uint number) => _region.Modify(BlockAt(number), BlockBytes);
 
-    private long BlockAt(uint number) => ((long)_dataPage + number - 1) * BlockBytes;
+    private long BlockAt(uint number) => ((long)_layout.DataPage + number - 1) * BlockBytes;
 
     /// <summary>Whether an operation that needs at most so many new blocks can go ahead.</summary>
     public bool HasBlocks(long needed) => Super.BlocksFree >= needed + ReservedBlocks;
@@ -270,8 +259,8 @@ internal sealed class Volume
     {
         ref Superblock super = ref ChangeSuper();
         BfsCore.BfsAssert.That(super.BlocksFree > 0);
-        uint bit = FindFree(_blockBitmapPage, super.BlockHint, super.BlockCount);
-        SetBit(_blockBitmapPage, bit, true);
+        uint bit = FindFree(_layout.BlockBitmapPage, super.BlockHint, super.BlockCount);
+        SetBit(_layout.BlockBitmapPage, bit, true);
         super.BlocksFree--;
         super.BlockHint = bit + 1 == super.BlockCount ? 0 : bit + 1;
         return bit + 1;
@@ -279,7 +268,7 @@ internal sealed class Volume
 
     public void FreeBlock(uint number)
     {
-        SetBit(_blockBitmapPage, number - 1, false);
+        SetBit(_layout.BlockBitmapPage, number - 1, false);
         ChangeSuper().BlocksFree++;
     }
 
@@ -291,8 +280,8 @@ internal sealed class Volume
         {
             return 0;
         }
-        uint number = FindFree(_inodeBitmapPage, super.InodeHint, super.InodeCount + 1);
-        SetBit(_inodeBitmapPage, number, true);
+        uint number = FindFree(_layout.InodeBitmapPage, super.InodeHint, super.InodeCount + 1);
+        SetBit(_layout.InodeBitmapPage, number, true);
         super.InodesFree--;
         super.InodeHint = number + 1;
         return number;
@@ -300,15 +289,15 @@ internal sealed class Volume
 
     public void FreeInode(uint number)
     {
-        SetBit(_inodeBitmapPage, number, false);
+        SetBit(_layout.InodeBitmapPage, number, false);
         ref Superblock super = ref ChangeSuper();
         super.InodesFree++;
         super.InodeHint = Math.Min(super.InodeHint, number);
     }
 
-    public bool InodeUsed(uint number) => GetBit(_inodeBitmapPage, number);
+    public bool InodeUsed(uint number) => GetBit(_layout.InodeBitmapPage, number);
 
-    public bool BlockUsed(uint number) => GetBit(_blockBitmapPage, number - 1);
+    public bool BlockUsed(uint number) => GetBit(_layout.BlockBitmapPage, number - 1);
 
     /// <summary>First orphan that a client holds; zero when there is none.</summary>
     public uint OrphanHead(int client) => _region.Get<uint>((VolumeLayout.OrphanPage * BlockBytes) + (client * sizeof(uint)));
