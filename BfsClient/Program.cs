@@ -8,6 +8,7 @@ var root = new RootCommand("BFS: a drive that keeps giving right answers while s
 {
     ClusterCommands.Create(), MountCommand.Create(), UnmountCommand.Create(), StatusCommand.Create(),
     ReplicaCommands.Create(), RecoveryCommands.Recover(), RecoveryCommands.List(), FaultCommands.Create(), RelayCommand.Create(),
+    BenchCommand.Create(),
 };
 root.WithExamples("""
     bfs cluster init

@@ -3,6 +3,8 @@
 
 BFS_DLL="$BFS_ROOT/BfsClient/bin/Release/net10.0/bfs.dll"
 BFS_STAMP="$BFS_ROOT/BfsClient/bin/Release/.built"
+BENCH_DLL="$BFS_ROOT/benchmarks/bin/Release/net10.0/bfs-bench.dll"
+BENCH_STAMP="$BFS_ROOT/benchmarks/bin/Release/.built"
 
 say() { printf '%s\n' "$*"; }
 die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
@@ -57,30 +59,43 @@ Install the package dotnet-sdk-10.0 of your distribution, or follow
 https://learn.microsoft.com/dotnet/core/install/linux and make sure that 'dotnet --list-sdks' shows 10.0."
 }
 
-# build_is_fresh: whether the binaries are newer than everything they are made of (directories too: files may be gone).
+# build_is_fresh DLL STAMP: whether the binaries are newer than everything they are made of (directories too: files may be gone).
 build_is_fresh() {
-  [ -f "$BFS_DLL" ] && [ -f "$BFS_STAMP" ] && [ -z "$(cd "$BFS_ROOT" && find \
-    BfsCore BfsReplica BfsClient Directory.Build.props Directory.Packages.props .editorconfig BannedSymbols.txt \
-    \( -name bin -o -name obj \) -prune -o -newer "$BFS_STAMP" -print -quit)" ]
+  local sources=(BfsCore BfsReplica BfsClient Directory.Build.props Directory.Packages.props .editorconfig BannedSymbols.txt)
+  [ "$1" != "$BENCH_DLL" ] || sources+=(benchmarks)
+  [ -f "$1" ] && [ -f "$2" ] && [ -z "$(cd "$BFS_ROOT" && find "${sources[@]}" \
+    \( -name bin -o -name obj \) -prune -o -newer "$2" -print -quit)" ]
 }
 
-# build_if_needed: what runs, in Release; quiet unless it fails.
-build_if_needed() {
-  build_is_fresh && return 0
+# build_unless_fresh DLL STAMP PROJECT...: those projects, in Release; quiet unless one fails.
+build_unless_fresh() {
+  local dll=$1 stamp=$2 output project lock="$BFS_ROOT/BfsClient/obj"
+  shift 2
+  build_is_fresh "$dll" "$stamp" && return 0
   require_sdk
   printf 'building BFS ... ' >&2
-  local output lock="$BFS_ROOT/BfsClient/obj"
   mkdir -p "$lock"
   # Two at once would write over each other.
   exec 9>"$lock/.build-lock"
   flock 9
-  if ! build_is_fresh; then
-    output=$(cd "$BFS_ROOT" && dotnet build scripts/run.slnf -c Release --nologo -v quiet 2>&1) ||
-      { printf 'failed\n%s\n' "$output" >&2; exit 1; }
-    touch "$BFS_STAMP"
+  if ! build_is_fresh "$dll" "$stamp"; then
+    for project in "$@"; do
+      output=$(cd "$BFS_ROOT" && dotnet build "$project" -c Release --nologo -v quiet 2>&1) ||
+        { printf 'failed\n%s\n' "$output" >&2; exit 1; }
+    done
+    touch "$stamp"
   fi
   exec 9>&-
   printf 'done\n' >&2
+}
+
+# build_if_needed: what runs.
+build_if_needed() { build_unless_fresh "$BFS_DLL" "$BFS_STAMP" scripts/run.slnf; }
+
+# build_benchmarks_if_needed: what runs, and what measures it.
+build_benchmarks_if_needed() {
+  build_if_needed
+  build_unless_fresh "$BENCH_DLL" "$BENCH_STAMP" benchmarks/BfsBench.csproj
 }
 
 # run_bfs ARGUMENTS...: the bfs command.

@@ -13,7 +13,6 @@ namespace BfsBench;
 /// </summary>
 internal static class ViewChangeBenchmark
 {
-    private const int BasePort = 17_900;
     private const int Clients = 20;
 
     /// <summary>As in the thesis.</summary>
@@ -37,29 +36,27 @@ internal static class ViewChangeBenchmark
         new("4/0-rw-20", 20, 100, 4096),
     ];
 
-    public static Results Run(bool quick)
+    public static void Run(BenchmarkSettings settings, Results results)
     {
+        bool quick = settings.Quick;
         int changes = quick ? 64 : 256;
         int kills = quick ? 3 : 10;
-        var results = new Results();
         var table = new Table().RoundedBorder().AddColumn("view changes");
         foreach (string column in new[] { "samples", "median ms", "mean ms", "p90 ms", "max ms", "median entered", "VIEW-CHANGE bytes", "NEW-VIEW bytes" })
         {
             table.AddColumn(new TableColumn(column).RightAligned());
         }
-        AnsiConsole.Progress().HideCompleted(false).Start(progress =>
+        Output.WithProgress("view changes", Cases.Length + (2 * kills), onDone =>
         {
-            ProgressTask task = progress.AddTask("view changes", maxValue: Cases.Length + (2 * kills));
-            MeasureAll(changes, results, table, () => task.Increment(1));
-            KillAll(kills, results, () => task.Increment(1));
+            MeasureAll(changes, results, table, () => onDone(""));
+            KillAll(kills, results, () => onDone("the primary killed"));
         });
-        AnsiConsole.Write(table);
-        return results;
+        Output.Console.Write(table);
     }
 
     private static void MeasureAll(int changes, Results results, Table table, Action onDone)
     {
-        using var cluster = new BenchCluster(ClusterMode.Bft, Clients, BasePort, StateBytes, probe: true);
+        using var cluster = new BenchCluster(ClusterMode.Bft, Clients, stateBytes: StateBytes, probe: true);
         using var control = new ViewChangeControl(cluster.Config);
         foreach (Case load in Cases)
         {
@@ -71,7 +68,7 @@ internal static class ViewChangeBenchmark
 
     private static void KillAll(int kills, Results results, Action onDone)
     {
-        using var cluster = new BenchCluster(ClusterMode.Bft, Clients, BasePort + 10, StateBytes, probe: true);
+        using var cluster = new BenchCluster(ClusterMode.Bft, Clients, stateBytes: StateBytes, probe: true);
         using var control = new ViewChangeControl(cluster.Config);
         foreach (bool idle in new[] { true, false })
         {

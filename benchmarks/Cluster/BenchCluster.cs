@@ -13,24 +13,34 @@ namespace BfsBench;
 internal sealed class BenchCluster : IDisposable
 {
     private readonly List<Process> _servers = [];
+    private readonly Scratch _scratch = new("cluster");
     private readonly string _service;
     private readonly bool _probe;
 
+    /// <param name="replicas">For NO-REP always 1.</param>
     /// <param name="stateBytes">Of the <see cref="PageService"/>; without it the <see cref="NullService"/>.</param>
     /// <param name="probe">With a <see cref="ViewChangeProbe"/> around each replica.</param>
-    public BenchCluster(ClusterMode mode, int clients, int basePort, long? stateBytes = null, bool probe = false)
+    /// <param name="change">What is to be different in the cluster file.</param>
+    public BenchCluster(ClusterMode mode, int clients, int replicas = 4, long? stateBytes = null, bool probe = false,
+        Func<ClusterConfig, ClusterConfig>? change = null)
     {
         _probe = probe;
         _service = stateBytes is null ? "null" : "pages";
-        Directory = new ClusterDirectory(System.IO.Directory.CreateTempSubdirectory("bfs-bench-").FullName);
+        Directory = new ClusterDirectory(_scratch.In("cluster"));
+        replicas = mode == ClusterMode.NoRep ? 1 : replicas;
         Config = ClusterFounder.Create(Directory, new ClusterPlan
         {
             Mode = mode,
-            Replicas = mode == ClusterMode.NoRep ? 1 : 4,
-            BasePort = basePort,
+            Replicas = replicas,
+            BasePort = FreePorts.Find(replicas),
             Clients = clients,
             ServiceStateBytes = stateBytes ?? 1 << 20,
         });
+        if (change is not null)
+        {
+            Config = change(Config);
+            ClusterFile.Write(Directory.ClusterFile, Config);
+        }
         for (int i = 0; i < Config.N; i++)
         {
             _servers.Add(Launch(i));
@@ -63,6 +73,7 @@ internal sealed class BenchCluster : IDisposable
         {
             start.ArgumentList.Add("--probe");
         }
+        CleanUp.StayIfEnding();
         return Process.Start(start) ?? throw new InvalidOperationException("a server process could not be started");
     }
 
@@ -115,10 +126,10 @@ internal sealed class BenchCluster : IDisposable
         }
         _ = new ServerOnLoop(loop, transport, probe && engine is Replica probed ? new ViewChangeProbe(probed, transport) : engine);
         // A server whose benchmark was killed ends by itself.
-        int parent = Native.ParentProcess();
+        int parent = Posix.ParentProcess();
         void StopIfAlone()
         {
-            if (Native.ParentProcess() != parent)
+            if (Posix.ParentProcess() != parent)
             {
                 loop.Stop();
             }
@@ -144,12 +155,6 @@ internal sealed class BenchCluster : IDisposable
     public void Dispose()
     {
         _servers.ForEach(End);
-        System.IO.Directory.Delete(Directory.Path, recursive: true);
+        _scratch.Dispose();
     }
-}
-
-internal static partial class Native
-{
-    [System.Runtime.InteropServices.LibraryImport("libc", EntryPoint = "getppid")]
-    public static partial int ParentProcess();
 }

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Globalization;
 using BfsCore;
 using BfsCore.State;
-using Spectre.Console;
 
 namespace BfsBench;
 
@@ -13,22 +12,20 @@ namespace BfsBench;
 /// </summary>
 internal static class TransferBenchmark
 {
-    private const int BasePort = 17_700;
     private const int Clients = 5;
     private const int Victim = 3;
     private const int FillPages = 256;
 
     private static readonly (string Name, int? WritePercent)[] Loads = [("idle", null), ("10-writes", 10), ("50-writes", 50), ("100-writes", 100)];
 
-    public static Results Run(bool quick)
+    public static void Run(BenchmarkSettings settings, Results results)
     {
-        int runs = quick ? 2 : 5;
+        bool quick = settings.Quick;
+        int runs = settings.Runs ?? (quick ? 2 : 5);
         long bytes = quick ? 256L << 20 : 1L << 30;
-        var results = new Results();
-        AnsiConsole.Progress().HideCompleted(false).Start(progress =>
+        Output.WithProgress("state transfer", Loads.Length * runs, onDone =>
         {
-            ProgressTask task = progress.AddTask("state transfer", maxValue: Loads.Length * runs);
-            using var cluster = new BenchCluster(ClusterMode.Bft, Clients, BasePort, bytes);
+            using var cluster = new BenchCluster(ClusterMode.Bft, Clients, stateBytes: bytes);
             using var load = new Load(cluster, Clients);
             Fill(load, bytes / PagedState.PageBytes);
             for (int run = 0; run < runs; run++)
@@ -36,11 +33,10 @@ internal static class TransferBenchmark
                 foreach ((string name, int? writes) in Loads)
                 {
                     Measure(cluster, load, bytes / PagedState.PageBytes, name, writes, results);
-                    task.Increment(1);
+                    onDone(name);
                 }
             }
         });
-        return results;
     }
 
     private static void Fill(Load load, long pages)

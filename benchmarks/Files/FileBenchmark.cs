@@ -1,0 +1,76 @@
+namespace BfsBench;
+
+/// <summary>
+/// Workloads on file systems that take turns: in each run every system is started, warmed up, measured and stopped, in
+/// an order that moves on by one from run to run.
+/// </summary>
+internal static class FileBenchmark
+{
+    public static void Run(string title, IReadOnlyList<IFileWorkload> workloads, int runs, BenchmarkSettings settings, Results results)
+    {
+        List<IFileWorkload> usable = [.. workloads.Where(w => IsUsable(w, results))];
+        if (usable.Count == 0)
+        {
+            return;
+        }
+        IReadOnlyList<IFileSystemUnderTest> systems = SystemCatalog.Usable(settings, results);
+        usable.ForEach(w => results.Note(w.Description));
+        var failed = new HashSet<string>();
+        Output.WithProgress(title, runs * systems.Count * (usable.Count + 1), onDone =>
+        {
+            for (int turn = 0; turn < runs * systems.Count; turn++)
+            {
+                IFileSystemUnderTest system = systems[((turn / systems.Count) + turn) % systems.Count];
+                if (failed.Contains(system.Name))
+                {
+                    continue;
+                }
+                if (Turn(system, usable, results, onDone) is { } problem)
+                {
+                    failed.Add(system.Name);
+                    results.Failed($"{title} on {system.Name} failed: {problem}");
+                }
+            }
+        });
+    }
+
+    private static bool IsUsable(IFileWorkload workload, Results results)
+    {
+        if (workload.WhyNot() is not { } reason)
+        {
+            return true;
+        }
+        string note = $"{workload.Name} was left out: {reason}";
+        Output.Warn(note);
+        results.Note(note);
+        return false;
+    }
+
+    /// <returns>What went wrong, or null.</returns>
+    private static string? Turn(IFileSystemUnderTest system, List<IFileWorkload> workloads, Results results, Action<string> onDone)
+    {
+        try
+        {
+            using IFileSystemUnderTest running = system;
+            string root = system.Start();
+            onDone($"{system.Name} has started");
+            foreach (IFileWorkload workload in workloads)
+            {
+                string directory = Path.Combine(root, workload.Name);
+                Directory.CreateDirectory(directory + "-warm");
+                workload.WarmUp(directory + "-warm");
+                Directory.Delete(directory + "-warm", recursive: true);
+                Directory.CreateDirectory(directory);
+                workload.Run(directory, system.Name, results);
+                Directory.Delete(directory, recursive: true);
+                onDone($"{workload.Name} on {system.Name}");
+            }
+            system.Report(results);
+            return null;
+        }
+        catch (Exception e) when (e is IOException or BenchException or UnauthorizedAccessException)
+        {
+            return e.Message;
+        }
+    }
+}

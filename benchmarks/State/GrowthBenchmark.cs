@@ -1,0 +1,181 @@
+using System.Diagnostics;
+using System.Globalization;
+using BfsCore;
+using BfsCore.FileProtocol;
+
+namespace BfsBench;
+
+/// <summary>
+/// Whether an operation costs more as there is more: bytes of state, names in a directory, files, clients. The first three
+/// are measured at the file service in this process, with its checkpoints; clients at the busiest of four replicas.
+/// </summary>
+internal static class GrowthBenchmark
+{
+    private const int FileBytes = 1 << 20;
+    private const int BlockBytes = 4096;
+    private const int FilesPerDirectory = 1000;
+    private const int ActiveClients = 10;
+
+    public static void Run(BenchmarkSettings settings, Results results)
+    {
+        bool quick = settings.Quick;
+        int runs = settings.Runs ?? (quick ? 5 : 9);
+        long[] megabytes = Fitting(quick ? [10, 100, 1000] : [10, 100, 1000, 10_000], results);
+        int[] counts = quick ? [100, 1000, 10_000, 100_000] : [100, 1000, 10_000, 100_000, 1_000_000];
+        int[] clients = quick ? [10, 100] : [10, 50, 200, 1000];
+        var operations = new Operations(quick ? 20_000 : 50_000, runs, results);
+        Output.WithProgress("growth", megabytes.Length + (2 * counts.Length) + clients.Length, onDone =>
+        {
+            Array.ForEach(megabytes, size => Step(() => operations.OnState(size), onDone, "state"));
+            Array.ForEach(counts, count => Step(() => operations.InDirectory(count), onDone, "directory"));
+            Array.ForEach(counts, count => Step(() => operations.AmongFiles(count), onDone, "files"));
+            Array.ForEach(clients, count => Step(() => AmongClients(count, quick, runs, results), onDone, "clients"));
+        });
+        foreach (string what in new[] { "state", "directory", "files", "clients" })
+        {
+            AddRatio(what, results);
+        }
+    }
+
+    private static void Step(Action measure, Action<string> onDone, string what)
+    {
+        measure();
+        onDone(what);
+    }
+
+    /// <summary>The sizes that this machine's memory has room for.</summary>
+    private static long[] Fitting(long[] megabytes, Results results)
+    {
+        string line = File.ReadLines("/proc/meminfo").First(l => l.StartsWith("MemAvailable", StringComparison.Ordinal));
+        long available = long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) / 1024;
+        foreach (long size in megabytes.Where(m => m * 1.3 > available))
+        {
+            string note = $"growth-state-{size} was left out: this machine has {available} MB of free memory";
+            Output.Warn(note);
+            results.Note(note);
+        }
+        return [.. megabytes.Where(m => m * 1.3 <= available)];
+    }
+
+    private static void AddRatio(string what, Results results)
+    {
+        Figure[] figures = [.. results.Figures().Where(f => f.Benchmark.StartsWith($"growth-{what}-", StringComparison.Ordinal))];
+        if (figures.Length > 1)
+        {
+            results.Add($"growth-ratio-{what}", SystemNames.Bfs, "times", figures[^1].Value / figures[0].Value);
+        }
+    }
+
+    /// <summary>A few clients work; how many there are besides is what changes.</summary>
+    private static void AmongClients(int clients, bool quick, int runs, Results results)
+    {
+        using var cluster = new BenchCluster(ClusterMode.Bft, clients);
+        using var load = new Load(cluster, ActiveClients);
+        var measured = TimeSpan.FromSeconds(quick ? 0.5 : 2);
+        load.Run(new NullOperation(0, 0, false).Bytes, false, measured, measured);
+        for (int run = 0; run < runs; run++)
+        {
+            LoadResult result = load.Run(new NullOperation(0, 0, false).Bytes, false, measured / 5, measured);
+            results.Add($"growth-clients-{clients}", SystemNames.Bfs, "us/operation", result.BusiestServerCpuMicros);
+        }
+    }
+
+    /// <summary>Operations at places drawn at random, some of each kind; the mean of all, run by run.</summary>
+    private sealed class Operations(int count, int runs, Results results)
+    {
+        private readonly byte[] _block = new byte[BlockBytes];
+        private readonly Random _random = new(1);
+
+        public void OnState(long megabytes)
+        {
+            using var volume = new LocalVolume((megabytes * 1_000_000 * 108 / 100) + (16 << 20));
+            FileHandle directory = volume.NewDirectory(FileHandle.Root, "data");
+            var files = new FileHandle[Math.Max(1, megabytes * 1_000_000 / FileBytes)];
+            for (int i = 0; i < files.Length; i++)
+            {
+                files[i] = volume.NewFile(directory, $"f{i}");
+                Fill(volume, files[i]);
+            }
+            Measure($"growth-state-{megabytes}", () =>
+            {
+                FileHandle file = files[_random.Next(files.Length)];
+                long offset = _random.Next(FileBytes / BlockBytes) * (long)BlockBytes;
+                if (_random.Next(2) == 0)
+                {
+                    _random.NextBytes(_block.AsSpan(0, 8));
+                    volume.Write(file, offset, _block);
+                }
+                else
+                {
+                    volume.Read(file, offset, BlockBytes);
+                }
+            });
+        }
+
+        public void InDirectory(int names)
+        {
+            using var volume = new LocalVolume((names * 1024L) + (64 << 20));
+            FileHandle directory = volume.NewDirectory(FileHandle.Root, "data");
+            for (int i = 0; i < names; i++)
+            {
+                volume.NewFile(directory, $"file{i}");
+            }
+            MeasureNames($"growth-directory-{names}", volume, names, _ => directory);
+        }
+
+        public void AmongFiles(int files)
+        {
+            using var volume = new LocalVolume((files * 1024L) + (64 << 20));
+            FileHandle[] directories = [.. Enumerable.Range(0, Math.Max(1, files / FilesPerDirectory)).Select(i => volume.NewDirectory(FileHandle.Root, $"d{i}"))];
+            for (int i = 0; i < files; i++)
+            {
+                volume.NewFile(directories[i % directories.Length], $"file{i}");
+            }
+            MeasureNames($"growth-files-{files}", volume, files, i => directories[i % directories.Length]);
+        }
+
+        /// <summary>Look a name up and ask for attributes; sometimes make a file and remove it.</summary>
+        private void MeasureNames(string name, LocalVolume volume, int names, Func<int, FileHandle> directoryOf) => Measure(name, () =>
+        {
+            int one = _random.Next(names);
+            FileHandle directory = directoryOf(one);
+            if (_random.Next(4) == 0)
+            {
+                string other = $"new{_random.Next()}";
+                volume.NewFile(directory, other);
+                volume.Unlink(directory, other);
+            }
+            else
+            {
+                volume.GetAttr(volume.Lookup(directory, $"file{one}"));
+            }
+        });
+
+        private void Fill(LocalVolume volume, FileHandle file)
+        {
+            byte[] data = new byte[FileLimits.MaxTransferBytes];
+            _random.NextBytes(data);
+            for (int done = 0; done < FileBytes; done += data.Length)
+            {
+                volume.Write(file, done, data.AsSpan(0, Math.Min(data.Length, FileBytes - done)));
+            }
+        }
+
+        private void Measure(string name, Action operation)
+        {
+            for (int run = -1; run < runs; run++)
+            {
+                long start = Stopwatch.GetTimestamp();
+                for (int i = 0; i < count; i++)
+                {
+                    operation();
+                }
+                // The first warms up.
+                if (run >= 0)
+                {
+                    results.Add(name, SystemNames.Bfs, "us/operation", Stopwatch.GetElapsedTime(start).TotalMicroseconds / count);
+                }
+            }
+        }
+    }
+}
