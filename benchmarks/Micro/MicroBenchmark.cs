@@ -13,7 +13,7 @@ internal static class MicroBenchmark
     {
         IReadOnlyList<MicroGroup> groups = MicroPlan.Groups(settings.Quick);
         int runs = settings.Runs ?? (settings.Quick ? 3 : 5);
-        var times = new MicroTimes(TimeSpan.FromSeconds(settings.Quick ? 0.15 : 1), TimeSpan.FromSeconds(settings.Quick ? 0.3 : 2));
+        var times = new MicroTimes(TimeSpan.FromSeconds(settings.Quick ? 0.1 : 1), TimeSpan.FromSeconds(settings.Quick ? 0.25 : 2));
         Output.WithProgress("micro-benchmarks", groups.Sum(g => runs * g.Operations.Count * (g.Variants.Count + 1)), onDone =>
         {
             foreach (MicroGroup group in groups)
@@ -66,13 +66,18 @@ internal static class MicroBenchmark
             {
                 results.Add((latencyName ?? $"latency-{operation.Name}") + suffix, system, "us", result.MedianLatencyMicros);
             }
-            if (latencyName is not null)
+            // One client's throughput says nothing more; only the plots of throughput begin with it.
+            if (latencyName is not null || (group.Clients == 1 && suffix.Length > 0))
             {
                 continue;
             }
             string end = $"{operation.Name}-{group.Clients}{suffix}";
             results.Add($"throughput-{end}", system, "operations/s", result.OperationsPerSecond);
             results.Add($"cpu-busiest-server-{end}", system, "us/operation", result.BusiestServerCpuMicros);
+            if (suffix.Length > 0)
+            {
+                continue;
+            }
             results.Add($"cpu-all-servers-{end}", system, "us/operation", result.ServerCpuMicrosPerOperation.Sum());
             results.Add($"cpu-clients-{end}", system, "us/operation", result.ClientCpuMicrosPerOperation);
         }

@@ -7,7 +7,8 @@ namespace BfsBench;
 
 /// <summary>
 /// Whether an operation costs more as there is more: bytes of state, names in a directory, files, clients. The first three
-/// are measured at the file service in this process, with its checkpoints; clients at the busiest of four replicas.
+/// are measured at the file service in this process, with its checkpoints; clients at the busiest of four replicas. As long as
+/// as much is in use as before, the cost should stay; when all of it is in use, the processor's caches show too.
 /// </summary>
 internal static class GrowthBenchmark
 {
@@ -16,6 +17,9 @@ internal static class GrowthBenchmark
     private const int FilesPerDirectory = 1000;
     private const int ActiveClients = 10;
 
+    /// <summary>Names or blocks that are used again and again, drawn from all.</summary>
+    private const int PlacesInUse = 100;
+
     public static void Run(BenchmarkSettings settings, Results results)
     {
         bool quick = settings.Quick;
@@ -23,7 +27,7 @@ internal static class GrowthBenchmark
         long[] megabytes = Fitting(quick ? [10, 100, 1000] : [10, 100, 1000, 10_000], results);
         int[] counts = quick ? [100, 1000, 10_000, 100_000] : [100, 1000, 10_000, 100_000, 1_000_000];
         int[] clients = quick ? [10, 100] : [10, 50, 200, 1000];
-        var operations = new Operations(quick ? 20_000 : 50_000, runs, results);
+        var operations = new Operations(quick ? 20_000 : 50_000, counts[^1], runs, results);
         Output.WithProgress("growth", megabytes.Length + (2 * counts.Length) + clients.Length, onDone =>
         {
             Array.ForEach(megabytes, size => Step(() => operations.OnState(size), onDone, "state"));
@@ -31,7 +35,7 @@ internal static class GrowthBenchmark
             Array.ForEach(counts, count => Step(() => operations.AmongFiles(count), onDone, "files"));
             Array.ForEach(clients, count => Step(() => AmongClients(count, quick, runs, results), onDone, "clients"));
         });
-        foreach (string what in new[] { "state", "directory", "files", "clients" })
+        foreach (string what in new[] { "state", "state-all-in-use", "directory", "directory-all-in-use", "files", "files-all-in-use", "clients" })
         {
             AddRatio(what, results);
         }
@@ -59,7 +63,8 @@ internal static class GrowthBenchmark
 
     private static void AddRatio(string what, Results results)
     {
-        Figure[] figures = [.. results.Figures().Where(f => f.Benchmark.StartsWith($"growth-{what}-", StringComparison.Ordinal))];
+        Figure[] figures = [.. results.Figures().Where(f => f.Benchmark.StartsWith($"growth-{what}-", StringComparison.Ordinal)
+            && char.IsDigit(f.Benchmark[$"growth-{what}-".Length]))];
         if (figures.Length > 1)
         {
             results.Add($"growth-ratio-{what}", SystemNames.Bfs, "times", figures[^1].Value / figures[0].Value);
@@ -81,8 +86,12 @@ internal static class GrowthBenchmark
     }
 
     /// <summary>Operations at places drawn at random, some of each kind; the mean of all, run by run.</summary>
-    private sealed class Operations(int count, int runs, Results results)
+    /// <param name="most">How many files there are at most: drives with fewer have the same size.</param>
+    private sealed class Operations(int count, int most, int runs, Results results)
     {
+        // More than a drive's part for an inode.
+        private readonly long _driveBytes = (most * 9L * 1024) + (64 << 20);
+
         private readonly byte[] _block = new byte[BlockBytes];
         private readonly Random _random = new(1);
 
@@ -96,10 +105,10 @@ internal static class GrowthBenchmark
                 files[i] = volume.NewFile(directory, $"f{i}");
                 Fill(volume, files[i]);
             }
-            Measure($"growth-state-{megabytes}", () =>
+            Measure("state", megabytes, files.Length * (FileBytes / BlockBytes), block =>
             {
-                FileHandle file = files[_random.Next(files.Length)];
-                long offset = _random.Next(FileBytes / BlockBytes) * (long)BlockBytes;
+                FileHandle file = files[block / (FileBytes / BlockBytes)];
+                long offset = block % (FileBytes / BlockBytes) * (long)BlockBytes;
                 if (_random.Next(2) == 0)
                 {
                     _random.NextBytes(_block.AsSpan(0, 8));
@@ -114,30 +123,29 @@ internal static class GrowthBenchmark
 
         public void InDirectory(int names)
         {
-            using var volume = new LocalVolume((names * 1024L) + (64 << 20));
+            using var volume = new LocalVolume(_driveBytes);
             FileHandle directory = volume.NewDirectory(FileHandle.Root, "data");
             for (int i = 0; i < names; i++)
             {
                 volume.NewFile(directory, $"file{i}");
             }
-            MeasureNames($"growth-directory-{names}", volume, names, _ => directory);
+            MeasureNames("directory", volume, names, _ => directory);
         }
 
         public void AmongFiles(int files)
         {
-            using var volume = new LocalVolume((files * 1024L) + (64 << 20));
+            using var volume = new LocalVolume(_driveBytes);
             FileHandle[] directories = [.. Enumerable.Range(0, Math.Max(1, files / FilesPerDirectory)).Select(i => volume.NewDirectory(FileHandle.Root, $"d{i}"))];
             for (int i = 0; i < files; i++)
             {
                 volume.NewFile(directories[i % directories.Length], $"file{i}");
             }
-            MeasureNames($"growth-files-{files}", volume, files, i => directories[i % directories.Length]);
+            MeasureNames("files", volume, files, i => directories[i % directories.Length]);
         }
 
         /// <summary>Look a name up and ask for attributes; sometimes make a file and remove it.</summary>
-        private void MeasureNames(string name, LocalVolume volume, int names, Func<int, FileHandle> directoryOf) => Measure(name, () =>
+        private void MeasureNames(string what, LocalVolume volume, int names, Func<int, FileHandle> directoryOf) => Measure(what, names, names, one =>
         {
-            int one = _random.Next(names);
             FileHandle directory = directoryOf(one);
             if (_random.Next(4) == 0)
             {
@@ -161,7 +169,15 @@ internal static class GrowthBenchmark
             }
         }
 
-        private void Measure(string name, Action operation)
+        /// <summary>Once with a few of all places in use, which are as many whatever the size, once with all of them.</summary>
+        private void Measure(string what, long size, int places, Action<int> operation)
+        {
+            int[] few = [.. Enumerable.Range(0, PlacesInUse).Select(_ => _random.Next(places))];
+            Time($"growth-{what}-{size}", () => operation(few[_random.Next(few.Length)]));
+            Time($"growth-{what}-all-in-use-{size}", () => operation(_random.Next(places)));
+        }
+
+        private void Time(string name, Action operation)
         {
             for (int run = -1; run < runs; run++)
             {

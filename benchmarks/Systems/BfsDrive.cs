@@ -32,6 +32,8 @@ internal sealed class BfsDrive(string name, string[] initOptions, Func<ClusterCo
         Bfs("cluster", "start");
         string mountPoint = _scratch.Make("drive");
         Bfs("mount", mountPoint);
+        // So soon after the start there is no recovery yet.
+        Thread.Sleep(TimeSpan.FromSeconds(_config.Mode == ClusterMode.NoRep ? 0 : _config.WatchdogSeconds / 2));
         return mountPoint;
     }
 

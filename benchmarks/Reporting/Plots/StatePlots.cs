@@ -49,10 +49,17 @@ internal static class StatePlots
         {
             return null;
         }
-        (double, double)[] relative = [.. points.Select(p => (p.X, p.Y / points[0].Y))];
-        return new Plot(LinePlot.Draw($"Cost of an operation by {title}", title, "times the cost at the left", [new Series("BFS", relative)], logarithmicX: true, (1.2, "aim: below 1.2")),
-            FormattableString.Invariant($"From {Axis.Label(points[0].X)} to {Axis.Label(points[^1].X)} the cost of an operation at a server goes from {points[0].Y:0.0} to {points[^1].Y:0.0} microseconds: {points[^1].Y / points[0].Y:0.00} times."));
+        var lines = new List<Series> { new(SystemNames.Bfs, Relative(points)) };
+        if (Points(figures, $"growth-{what}-all-in-use-") is { Count: > 1 } all)
+        {
+            lines.Add(new Series("all of it in use", Relative(all)));
+        }
+        string when = lines.Count > 1 ? ", with as much in use as before" : "";
+        return new Plot(LinePlot.Draw($"Cost of an operation by {title}", title, "times the cost at the left", lines, logarithmicX: true, (1.2, "aim: below 1.2")),
+            FormattableString.Invariant($"From {Axis.Label(points[0].X)} to {Axis.Label(points[^1].X)} the cost of an operation at a server goes from {points[0].Y:0.0} to {points[^1].Y:0.0} microseconds{when}: {points[^1].Y / points[0].Y:0.00} times."));
     }
+
+    private static (double, double)[] Relative(IReadOnlyList<(double X, double Y)> points) => [.. points.Select(p => (p.X, p.Y / points[0].Y))];
 
     private static Plot? ViewChanges(IReadOnlyList<Figure> figures)
     {
