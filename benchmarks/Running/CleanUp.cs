@@ -15,16 +15,26 @@ internal static class CleanUp
     [ThreadStatic]
     private static bool t_ends;
 
-    /// <summary>Remembers what has to be done; it is done when the result is disposed of, or earlier if all ends earlier.</summary>
-    public static IDisposable Later(Action action)
+    /// <summary>
+    /// Makes something, and remembers how to take it away: that is done when the result is disposed of, or earlier if all
+    /// ends earlier.
+    /// </summary>
+    public static IDisposable Make(Action make, Action takeAway)
     {
-        StayIfEnding();
-        var entry = new Entry(action);
-        lock (s_lock)
+        while (true)
         {
-            s_entries.Add(entry);
+            StayIfEnding();
+            lock (s_lock)
+            {
+                if (MayMake)
+                {
+                    make();
+                    var entry = new Entry(takeAway);
+                    s_entries.Add(entry);
+                    return entry;
+                }
+            }
         }
-        return entry;
     }
 
     /// <summary>Does some work so that nothing is left of it, however it ends.</summary>
@@ -60,11 +70,14 @@ internal static class CleanUp
     private static void Abort(PosixSignalContext context)
     {
         context.Cancel = true;
-        if (s_aborting)
+        lock (s_lock)
         {
-            return;
+            if (s_aborting)
+            {
+                return;
+            }
+            t_ends = s_aborting = true;
         }
-        t_ends = s_aborting = true;
         Console.Error.WriteLine("\nbfs bench: stopping, and taking away what was made ...");
         ChildProgram.EndAll();
         DoAll();

@@ -16,11 +16,12 @@ internal sealed class Scratch : IDisposable
     {
         string prefix = $"bfs-bench-{name}-";
         const string memory = "/dev/shm";
-        Path = inMemory && Directory.Exists(memory) ? NewDirectory(memory, prefix) : Directory.CreateTempSubdirectory(prefix).FullName;
-        _later = CleanUp.Later(TakeAway);
+        _later = CleanUp.Make(
+            () => Path = inMemory && Directory.Exists(memory) ? NewDirectory(memory, prefix) : Directory.CreateTempSubdirectory(prefix).FullName,
+            TakeAway);
     }
 
-    public string Path { get; }
+    public string Path { get; private set; } = "";
 
     public string In(string name) => System.IO.Path.Combine(Path, name);
 

@@ -1,0 +1,79 @@
+using System.Text.Json;
+using BfsBench;
+
+namespace BfsTests.Benchmarks;
+
+public sealed class ResultsTests
+{
+    private static Results Some()
+    {
+        var results = new Results();
+        foreach (double value in new double[] { 4, 1, 3 })
+        {
+            results.Add("latency-0/0-rw", "BFS", "us", value);
+        }
+        results.Add("latency-0/0-rw", "NO-REP", "us", 2);
+        results.Add("alone", "local", "s", 0.5);
+        return results;
+    }
+
+    [Fact]
+    public void A_figure_is_the_median_and_its_ratio_that_of_medians()
+    {
+        Figure bfs = Some().Figures()[0];
+        Assert.Equal(new Figure("latency-0/0-rw", "BFS", 3, "us", 3, 1, 4, 1.5), bfs);
+        Assert.Equal(1, Some().Figures()[1].OverNoRep);
+        Assert.Null(Some().Figures()[2].OverNoRep);
+    }
+
+    [Fact]
+    public void The_json_is_an_array_of_objects_with_fixed_fields()
+    {
+        JsonElement root = JsonDocument.Parse(Some().ToJson()).RootElement;
+        Assert.Equal(3, root.GetArrayLength());
+        foreach (JsonElement figure in root.EnumerateArray())
+        {
+            Assert.Equal(["benchmark", "system", "value", "unit", "runs", "min", "max", "overNoRep"], figure.EnumerateObject().Select(p => p.Name));
+        }
+        Assert.Equal("latency-0/0-rw", root[0].GetProperty("benchmark").GetString());
+        Assert.Equal(3, root[0].GetProperty("value").GetDouble());
+        Assert.Equal(3, root[0].GetProperty("runs").GetInt32());
+        Assert.Equal(JsonValueKind.Null, root[2].GetProperty("overNoRep").ValueKind);
+    }
+
+    [Fact]
+    public void What_is_no_number_is_refused() =>
+        Assert.Throws<InvalidOperationException>(() => new Results().Add("b", "BFS", "s", double.NaN));
+
+    [Theory]
+    [InlineData(2, 2.0)]
+    [InlineData(2.5, 1.0, 2.0, 3.0, 9.0)]
+    [InlineData(2, 3.0, 2.0, 1.0)]
+    public void Median(double expected, params double[] values) => Assert.Equal(expected, Statistics.Median(values));
+
+    [Theory]
+    [InlineData(0.5, 5)]
+    [InlineData(0.9, 9)]
+    [InlineData(0.99, 10)]
+    [InlineData(0, 1)]
+    [InlineData(1, 10)]
+    public void Quantile(double part, double expected) =>
+        Assert.Equal(expected, Statistics.Quantile(Enumerable.Range(1, 10).Select(i => (double)i), part));
+
+    [Fact]
+    public void A_line_through_points_on_a_line()
+    {
+        (double intercept, double slope) = Statistics.Line([(0, 7), (1, 9), (5, 17)]);
+        Assert.Equal(7, intercept, 9);
+        Assert.Equal(2, slope, 9);
+    }
+
+    [Theory]
+    [InlineData(0, "0.00")]
+    [InlineData(0.0000318, "0.000032")]
+    [InlineData(0.5, "0.50")]
+    [InlineData(3.456, "3.46")]
+    [InlineData(45.67, "45.7")]
+    [InlineData(12345.6, "12,346")]
+    public void A_table_shows_the_digits_that_count(double value, string text) => Assert.Equal(text, ResultTable.Text(value));
+}
