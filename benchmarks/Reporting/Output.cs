@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Spectre.Console;
 
 namespace BfsBench;
@@ -7,6 +8,8 @@ internal static class Output
 {
     private const int WidthInFiles = 200;
 
+    private static readonly TimeSpan BetweenLines = TimeSpan.FromSeconds(15);
+
     public static IAnsiConsole Console { get; } = Create();
 
     /// <summary>Something that must not be overlooked.</summary>
@@ -14,13 +17,24 @@ internal static class Output
 
     public static void Say(string text) => Console.WriteLine(text);
 
-    /// <summary>Shows how far a piece of work is; in a file, only that it has begun.</summary>
+    /// <summary>Shows how far a piece of work is; in a file, by a line now and then.</summary>
+    /// <param name="work">Gets what it has to call after each step, with what that was.</param>
     public static void WithProgress(string what, int steps, Action<Action<string>> work)
     {
         if (System.Console.IsOutputRedirected)
         {
             Console.WriteLine(what + " ...");
-            work(_ => { });
+            var watch = Stopwatch.StartNew();
+            int done = 0;
+            work(next =>
+            {
+                done++;
+                if (watch.Elapsed > BetweenLines)
+                {
+                    Console.WriteLine($"  {done} of {steps} steps done; {next}");
+                    watch.Restart();
+                }
+            });
             return;
         }
         Console.Progress().HideCompleted(false).Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(),

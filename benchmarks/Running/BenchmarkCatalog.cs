@@ -41,7 +41,7 @@ internal static class BenchmarkCatalog
         FileBenchmark.Run("andrew500", [new AndrewBenchmark("andrew500", LargeAndrewCopies)], settings.Runs ?? 1, settings, results);
 
     private static void OnFileSystems(string title, IReadOnlyList<IFileWorkload> workloads, BenchmarkSettings settings, Results results) =>
-        FileBenchmark.Run(title, workloads, settings.Runs ?? 3, settings, results);
+        FileBenchmark.Run(title, workloads, settings.Runs ?? (settings.Quick ? 2 : 3), settings, results);
 
     private static AndrewBenchmark Andrew(BenchmarkSettings settings) => new("andrew", settings.Copies ?? (settings.Quick ? QuickCopies : AndrewCopies));
 

@@ -68,7 +68,9 @@ internal static class MicroPlots
             {
                 // How much better the optimized one is, whatever better means.
                 double better = with.Benchmark.StartsWith("latency", StringComparison.Ordinal) ? without.Value / with.Value : with.Value / without.Value;
-                groups.Add(new BarGroup($"{groups.Count + 1}", [($"{groups.Count + 1}: {with.Benchmark.Split("-with-")[1]}, {with.Benchmark.Split("-with-")[0].Replace("throughput", "thr.", StringComparison.Ordinal).Replace("latency", "lat.", StringComparison.Ordinal)}", better)]));
+                string[] parts = with.Benchmark.Split("-with-");
+                string clients = parts[0].StartsWith("latency", StringComparison.Ordinal) ? "1 client" : parts[0].Split('-')[^1] + " clients";
+                groups.Add(new BarGroup($"{groups.Count + 1}", [($"{groups.Count + 1}: {parts[1].Replace('-', ' ')}, {clients}", better)]));
             }
         }
         if (groups.Count == 0)
@@ -76,8 +78,8 @@ internal static class MicroPlots
             return null;
         }
         BarGroup best = groups.MaxBy(g => g.Bars[0].Value)!;
-        return new Plot(BarPlot.DrawStacked("What each optimization brings (§8.3.3)", "optimization and what was measured", "times faster with it than without", groups),
-            FormattableString.Invariant($"Above 1 the optimization pays, below it costs on this machine; most comes from {best.Bars[0].Name[3..]} ({best.Bars[0].Value:0.00} times)."));
+        return new Plot(BarPlot.DrawStacked("What each optimization brings (§8.3.3)", "optimization, and with how many clients", "times faster with it than without", groups),
+            FormattableString.Invariant($"Above 1 the optimization pays, below it costs on this machine; most comes from {best.Bars[0].Name.Split(": ")[1]} ({best.Bars[0].Value:0.00} times)."));
     }
 
     private static Plot? Replicas(IReadOnlyList<Figure> figures)

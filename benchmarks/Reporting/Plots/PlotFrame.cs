@@ -3,7 +3,7 @@ namespace BfsBench;
 /// <summary>What all plots have: size, colours, title, axes with titles, a legend.</summary>
 internal static class PlotFrame
 {
-    public const double Width = 720;
+    public const double Width = 820;
     public const double Height = 400;
     public const double Left = 78;
     public const double Right = 540;

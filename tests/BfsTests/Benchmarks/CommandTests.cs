@@ -73,7 +73,8 @@ public sealed class CommandTests : IDisposable
     {
         string json = Path.Combine(_root, "a.json");
         var start = new ProcessStartInfo(Path.Combine(ClusterFixture.Project, "bfs"),
-            ["bench", "andrew", "--copies", "1", "--runs", "1", "--systems", "NO-REP,local", "--json", json]) { RedirectStandardOutput = true, RedirectStandardError = true };
+            ["bench", "andrew", "--copies", "1", "--runs", "1", "--systems", "NO-REP,local", "--json", json])
+        { RedirectStandardOutput = true, RedirectStandardError = true };
         // What it makes is made here, so that it can be found.
         start.Environment["TMPDIR"] = _root;
         using Process process = Process.Start(start)!;

@@ -83,7 +83,29 @@ public sealed class PlotTests
             Assert.Single(f.Elements(s_svg + "svg"));
             Assert.EndsWith(".", f.Element("figcaption")!.Value.Trim(), StringComparison.Ordinal);
             Assert.DoesNotContain("NaN", f.ToString(), StringComparison.Ordinal);
+            TextsAreApart(f.Element(s_svg + "svg")!);
         });
+    }
+
+    /// <summary>All texts lie inside the picture, and none on another; by an estimate of how wide letters are.</summary>
+    private static void TextsAreApart(XElement svg)
+    {
+        const double letter = 0.56;
+        double Number(XElement e, string name) => double.Parse(e.Attribute(name)!.Value, CultureInfo.InvariantCulture);
+        var boxes = new List<(double Left, double Top, double Right, double Bottom, string Text)>();
+        foreach (XElement text in svg.Elements(s_svg + "text"))
+        {
+            double size = Number(text, "font-size"), width = text.Value.Length * size * letter, x = Number(text, "x"), y = Number(text, "y");
+            double before = text.Attribute("text-anchor")!.Value switch { "start" => 0, "middle" => width / 2, _ => width };
+            boxes.Add(text.Attribute("transform") is null
+                ? (x - before, y - (0.8 * size), x - before + width, y + (0.2 * size), text.Value)
+                : (x - (0.8 * size), y + before - width, x + (0.2 * size), y + before, text.Value));
+        }
+        Assert.All(boxes, b => Assert.True(b.Left >= 0 && b.Top >= 0 && b.Right <= Number(svg, "width") && b.Bottom <= Number(svg, "height"), "outside: " + b.Text));
+        foreach (var a in boxes)
+        {
+            Assert.DoesNotContain(boxes, b => b != a && a.Left < b.Right - 1 && b.Left < a.Right - 1 && a.Top < b.Bottom - 1 && b.Top < a.Bottom - 1);
+        }
     }
 
     [Fact]
