@@ -85,6 +85,11 @@ internal sealed class GlusterVolume : IFileSystemUnderTest
 
     private void StartDaemon()
     {
+        // Free when the benchmark began is not free now.
+        if (ManagementPortIsTaken())
+        {
+            throw new BenchException($"TCP port {ManagementPort} has been taken meanwhile: another glusterd runs here");
+        }
         string[] hidden = ["/var/lib/glusterd", "/var/log/glusterfs"];
         string binds = string.Concat(hidden.Select((path, i) => $"mount --bind {_scratch!.Make($"own{i}")} {path}; "));
         ChildProgram.Run(ChildProgram.Detached("unshare", "--mount", "sh", "-c",
