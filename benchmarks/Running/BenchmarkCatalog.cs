@@ -14,6 +14,7 @@ internal static class BenchmarkCatalog
     public static IReadOnlyList<Benchmark> All { get; } =
     [
         new("micro", "Latency, throughput and CPU time of the null service, BFS against NO-REP (§8.3)", BenchmarkOptions.None, [MicroBenchmark.Run]),
+        new("model", "The performance model of chapter 7: its parameters, predictions beside measurements, other networks", BenchmarkOptions.None, [ModelBenchmark.Run]),
         new("checkpoint", "What a modified page costs in a checkpoint: copy and digest (§8.4.1)", BenchmarkOptions.None, [CheckpointBenchmark.Run]),
         new("transfer", "State transfer to a replica that starts empty, idle and under writes (§8.4.2)", BenchmarkOptions.None, [TransferBenchmark.Run]),
         new("viewchange", "The time that view changes take, idle and under load, and stalls when the primary is killed (§8.5)", BenchmarkOptions.None, [ViewChangeBenchmark.Run]),
@@ -33,7 +34,7 @@ internal static class BenchmarkCatalog
     private static IEnumerable<Action<BenchmarkSettings, Results>> Together(Func<BenchmarkSettings, BenchmarkSettings> sized) =>
         new Action<BenchmarkSettings, Results>[]
         {
-            MicroBenchmark.Run, CheckpointBenchmark.Run, TransferBenchmark.Run, ViewChangeBenchmark.Run, GrowthBenchmark.Run,
+            MicroBenchmark.Run, ModelBenchmark.Run, CheckpointBenchmark.Run, TransferBenchmark.Run, ViewChangeBenchmark.Run, GrowthBenchmark.Run,
             (settings, results) => OnFileSystems("file systems", [Andrew(settings), .. PostMark(settings), .. Files(settings)], settings, results),
         }.Select(part => (Action<BenchmarkSettings, Results>)((settings, results) => part(sized(settings), results)));
 

@@ -7,5 +7,5 @@ internal sealed record Plot(string Svg, string Caption);
 internal static class PlotCatalog
 {
     public static IReadOnlyList<Plot> For(IReadOnlyList<Figure> figures) =>
-        [.. MicroPlots.For(figures), .. FilePlots.For(figures), .. StatePlots.For(figures)];
+        [.. MicroPlots.For(figures), .. ModelPlots.For(figures), .. FilePlots.For(figures), .. StatePlots.For(figures)];
 }
