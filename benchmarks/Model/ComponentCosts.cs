@@ -12,6 +12,8 @@ internal static class ComponentCosts
     private const int Repeats = 31;
     private const int MacBytes = 64;
 
+    private static readonly TimeSpan s_warmUp = TimeSpan.FromMilliseconds(300);
+
     private static readonly int[] s_sizes = [64, 512, 1024, 2048, 4096, 8192];
 
     public static Surroundings Measure()
@@ -47,6 +49,11 @@ internal static class ComponentCosts
 
     private static double MedianMicros(int times, Action action)
     {
+        // Code is compiled well only after it has run for a while.
+        for (long begin = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(begin) < s_warmUp;)
+        {
+            action();
+        }
         var samples = new List<double>();
         for (int i = 0; i < Repeats; i++)
         {

@@ -80,6 +80,10 @@ internal static class ModelBenchmark
 
     private static void Compare(string what, string system, string unit, double measured, double predicted, Results results)
     {
+        if (!double.IsFinite(measured) || measured <= 0)
+        {
+            throw new BenchException($"no operation of {what} completed in time: the machine is too busy to measure anything");
+        }
         results.Add($"model-{Measured}-{what}", system, unit, measured);
         results.Add($"model-{Predicted}-{what}", system, unit, predicted);
         results.Add($"model-error-{what}", system, "%", 100 * (predicted - measured) / measured);

@@ -14,6 +14,9 @@ internal static class TransferBenchmark
 {
     private const int Clients = 5;
     private const int Victim = 3;
+
+    /// <summary>Twice the log, and some.</summary>
+    private const int BatchesKept = 600;
     private const int FillPages = 256;
 
     private static readonly (string Name, int? WritePercent)[] Loads = [("idle", null), ("10-writes", 10), ("50-writes", 50), ("100-writes", 100)];
@@ -42,13 +45,22 @@ internal static class TransferBenchmark
     private static void Fill(Load load, long pages)
     {
         long next = 0;
-        load.Begin(() => (PageService.Write(Math.Min(Interlocked.Add(ref next, FillPages) - FillPages, pages - FillPages), FillPages, 1), false));
+        bool filling = true;
+        load.Begin(() => filling
+            ? (PageService.Write(Math.Min(Interlocked.Add(ref next, FillPages) - FillPages, pages - FillPages), FillPages, 1), false)
+            : (PageService.Write(pages - 1, 1, 1), false));
         while (next < pages)
         {
             load.RunFor(TimeSpan.FromMilliseconds(50));
         }
-        // Some more, so that all of it is in a stable checkpoint.
-        load.RunFor(TimeSpan.FromSeconds(1));
+        // More batches than the others keep, or the replica would get those instead of the state; a batch has one request of each client at most.
+        filling = false;
+        load.TakeCompleted();
+        for (long done = 0; done < BatchesKept * Clients;)
+        {
+            load.RunFor(TimeSpan.FromMilliseconds(50));
+            done += load.TakeCompleted();
+        }
         load.Finish();
     }
 

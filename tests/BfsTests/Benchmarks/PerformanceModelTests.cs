@@ -14,12 +14,13 @@ public sealed class PerformanceModelTests
             / PerformanceModel.NoRepLatency(at, argument, result);
     }
 
-    /// <summary>§8.3.1: about 4 and 2 for 0/0; our messages are a little larger.</summary>
+    /// <summary>§8.3.1: 4.07 and 1.93 for 0/0, and the read-only optimization saves 225 us; our headers are larger, NO-REP's too.</summary>
     [Fact]
-    public void In_the_thesis_network_an_operation_costs_what_it_says()
+    public void In_the_thesis_network_an_operation_costs_about_what_it_says()
     {
-        Assert.InRange(Slowdown(Surroundings.Thesis, 8, 8, readOnly: false), 3.3, 4.7);
-        Assert.InRange(Slowdown(Surroundings.Thesis, 8, 8, readOnly: true), 1.6, 2.4);
+        Assert.InRange(Slowdown(Surroundings.Thesis, 8, 8, readOnly: false), 2.7, 4.5);
+        Assert.InRange(Slowdown(Surroundings.Thesis, 8, 8, readOnly: true), 1.4, 2.4);
+        Assert.InRange(s_four.ReadWriteLatency(8, 8) - s_four.ReadOnlyLatency(8, 8), 180, 270);
     }
 
     /// <summary>§8.3.5: one round trip more for read-write, none for read-only.</summary>
