@@ -83,11 +83,12 @@ public sealed class CommandTests : IDisposable
         if (interrupted)
         {
             ClusterFixture.WaitFor(() => File.ReadAllText("/proc/self/mounts").Contains(_root, StringComparison.Ordinal));
-            using Process kill = Process.Start("kill", ["-INT", $"{process.Id}"]);
+            // Not SIGINT: what a shell starts in the background ignores that, and so does what it starts.
+            using Process kill = Process.Start("kill", ["-TERM", $"{process.Id}"]);
             await kill.WaitForExitAsync();
         }
         await process.WaitForExitAsync();
-        Assert.True(process.ExitCode == (interrupted ? 130 : 0), $"{process.ExitCode} {await output} {await error}");
+        Assert.True(process.ExitCode == (interrupted ? 143 : 0), $"{process.ExitCode} {await output} {await error}");
         Assert.Empty(Directory.GetDirectories(_root));
         Assert.DoesNotContain(_root, File.ReadAllText("/proc/self/mounts"), StringComparison.Ordinal);
         Assert.Empty(Directory.GetDirectories("/dev/shm", $"bfs-bench-*-{process.Id}-*"));
