@@ -1,3 +1,5 @@
+using BfsCore.Messages;
+
 namespace BfsCore;
 
 /// <summary>How the service is run.</summary>
@@ -8,6 +10,9 @@ public enum ClusterMode
 
     /// <summary>NO-REP: one unreplicated server behind the same transport, the baseline of chapter 8.</summary>
     NoRep,
+
+    /// <summary>BFT-PK: 3f+1 replicas, messages authenticated by signatures (§2.3); no recovery. For comparison (§8.3.3).</summary>
+    BftPk,
 }
 
 /// <summary>A replica as the cluster file names it.</summary>
@@ -102,6 +107,12 @@ public sealed record ClusterConfig
 
     public int N => Replicas.Count;
 
+    /// <summary>How messages are laid out and authenticated.</summary>
+    public MessageFormat Format => Mode == ClusterMode.BftPk ? MessageFormat.Signatures(N) : MessageFormat.Macs(N);
+
+    /// <summary>Whether keys are changed and replicas recovered (BFT-PR, chapter 4).</summary>
+    public bool CanRecover => Mode == ClusterMode.Bft;
+
     /// <summary>How many replicas may be faulty: n = 3f+1.</summary>
     public int F => (N - 1) / 3;
 
@@ -146,10 +157,10 @@ public sealed record ClusterConfig
 
     /// <summary>
     /// The place of who made a request, among clients and then replicas, which have one slot each; negative when there is no such
-    /// principal or slot.
+    /// principal or slot. Where replicas do not recover they make no requests.
     /// </summary>
     public int RequesterIndex(ClientId id, int slot) =>
-        id.Value >= 0 && id.Value < N ? (slot == 0 ? Clients.Count + id.Value : -1)
+        id.Value >= 0 && id.Value < N ? (slot == 0 && CanRecover ? Clients.Count + id.Value : -1)
         : slot < SlotsPerClient ? ClientIndex(id) : -1;
 
     /// <summary>Whose requests have that place.</summary>
@@ -229,6 +240,10 @@ public sealed record ClusterConfig
         if (WatchdogSeconds is not 0 and < 10)
         {
             return "watchdogSeconds must be 0 or at least 10: a recovery must end before the next one begins";
+        }
+        if (Mode == ClusterMode.BftPk && (KeyRefreshMillis != 0 || WatchdogSeconds != 0))
+        {
+            return "BFT-PK has no recovery: keyRefreshMillis and watchdogSeconds must be 0 with mode \"bft-pk\"";
         }
         if (ViewRotationCheckpoints < 0)
         {

@@ -44,7 +44,7 @@ public interface ISigner
 }
 
 /// <summary>
-/// Public-key work of NEW-KEY messages (§4.3.1) and of signed requests (§3.2.2): <see cref="Crypto.KeyExchange"/> in a process, a fast deterministic
+/// Public-key work of NEW-KEY messages (§4.3.1), of signed requests (§3.2.2) and of BFT-PK (§2.3): <see cref="Crypto.KeyExchange"/> in a process, a fast deterministic
 /// stand-in in the simulator.
 /// </summary>
 public interface IKeyExchange
@@ -61,11 +61,12 @@ public interface IKeyExchange
     /// <summary>Checks the signature and unwraps the key (16 bytes) that is meant for this replica.</summary>
     bool TryOpen(in Messages.NewKey message, ReplicaId self, Span<byte> key);
 
-    /// <summary>Signs the header of a request of this client (64 bytes).</summary>
-    void SignRequest(ClientId self, ReadOnlySpan<byte> header, Span<byte> signature);
+    /// <summary>Signs the header of a message of this principal: a request (§3.2.2), or in BFT-PK any message (64 bytes).</summary>
+    /// <param name="self">A replica's index or a client's identifier.</param>
+    void Sign(int self, ReadOnlySpan<byte> header, Span<byte> signature);
 
-    /// <summary>Checks the client's signature of a request's header. Any bytes are allowed.</summary>
-    bool VerifyRequest(ClientId client, ReadOnlySpan<byte> header, ReadOnlySpan<byte> signature);
+    /// <summary>Checks a principal's signature of a header. Any bytes are allowed.</summary>
+    bool Verify(int principal, ReadOnlySpan<byte> header, ReadOnlySpan<byte> signature);
 }
 
 /// <summary>

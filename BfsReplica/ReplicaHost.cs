@@ -31,6 +31,7 @@ internal sealed partial class ReplicaHost : IMessageHandler, ILoopClient, IDispo
     private readonly ProcessLock _lock;
     private readonly ReplicaStorage _storage;
     private readonly KeyHolderClient? _signer;
+    private readonly FileSigner? _ownSigner;
     private readonly ControlChannel? _channel;
     private readonly UdpTransport _transport;
     private readonly IServerEngine _engine;
@@ -77,10 +78,13 @@ internal sealed partial class ReplicaHost : IMessageHandler, ILoopClient, IDispo
             }
             else
             {
-                _signer = KeyHolderClient.Connect(directory.KeyHolderSocket(id), _config.Replicas[id.Value].PublicKey.Span,
-                    KeyHolderPatience);
+                // BFT-PK signs every message and does not recover: a key holder would cost time and keep nothing.
+                ISigner signer = _config.CanRecover
+                    ? _signer = KeyHolderClient.Connect(directory.KeyHolderSocket(id), _config.Replicas[id.Value].PublicKey.Span,
+                        KeyHolderPatience)
+                    : _ownSigner = FileSigner.ForReplica(directory, _config, id);
                 _replica = new Replica(id, _config, _storage.Pages, service(_config), _transport, new SystemEntropy(),
-                    new KeyExchange(_config, _signer), new FileStableStore(directory.AcceptedCounters(id)), _storage.Votes)
+                    new KeyExchange(_config, signer), new FileStableStore(directory.AcceptedCounters(id)), _storage.Votes)
                 {
                     CheckpointBecameStable = _storage.OnStable,
                     StateTransferred = OnTransferred,
@@ -198,6 +202,7 @@ internal sealed partial class ReplicaHost : IMessageHandler, ILoopClient, IDispo
         _transport?.Dispose();
         _storage?.Dispose();
         _signer?.Dispose();
+        _ownSigner?.Dispose();
         _loop.Dispose();
         _lock.Dispose();
     }

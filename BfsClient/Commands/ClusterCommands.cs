@@ -32,6 +32,7 @@ internal static class ClusterCommands
         Option<int?> port = new("--port") { Description = "The first UDP port; the replicas use as many from there (default: free ones from 7000 on, others for each directory)", HelpName = "BASE" };
         Option<int> clients = new("--clients") { Description = "How many drives can be mounted at the same time", HelpName = "N", DefaultValueFactory = _ => 8 };
         Option<bool> noRep = new("--no-rep") { Description = "One unreplicated server, for comparison" };
+        Option<bool> bftPk = new("--bft-pk") { Description = "Sign every message instead of using MACs (BFT-PK): slower, without recovery; for comparison" };
         Option<string?> multicast = new("--multicast") { Description = "An IPv4 multicast group for messages between replicas, used as far as it works (default: unicast)", HelpName = "239.1.2.3:7777" };
         Option<string> hosts = new("--host") { Description = "Where the replicas run: one host for all, or one for each", HelpName = "H1,H2,..", DefaultValueFactory = _ => "127.0.0.1" };
         var command = new Command("init", "Make a new cluster: fresh keys for all replicas and clients, and the cluster file.")
@@ -44,11 +45,19 @@ internal static class ClusterCommands
               (then copy cluster.json, and to each machine the keys of its replica, there)
             """);
         command.Options.Add(multicast);
+        command.Options.Add(bftPk);
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(bftPk) && result.GetValue(noRep))
+            {
+                result.AddError("--bft-pk and --no-rep exclude each other");
+            }
+        });
         command.SetAction(parsed => Init(Cli.Directory(parsed, cluster), new ClusterPlan
         {
             MulticastGroup = parsed.GetValue(multicast),
             Replicas = parsed.GetValue(noRep) && parsed.GetResult(replicas) is null or { Implicit: true } ? 1 : parsed.GetValue(replicas),
-            Mode = parsed.GetValue(noRep) ? ClusterMode.NoRep : ClusterMode.Bft,
+            Mode = parsed.GetValue(noRep) ? ClusterMode.NoRep : parsed.GetValue(bftPk) ? ClusterMode.BftPk : ClusterMode.Bft,
             Hosts = parsed.GetValue(hosts)!.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries),
             Clients = parsed.GetValue(clients),
             // Whoever makes the cluster must be able to use the drive.

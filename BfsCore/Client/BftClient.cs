@@ -26,6 +26,7 @@ public sealed class BftClient
 
     private readonly ClusterConfig _config;
     private readonly int _n;
+    private readonly MessageFormat _format;
     private readonly bool _unreplicated;
     private readonly INetwork _network;
     private readonly IKeyExchange _exchange;
@@ -54,6 +55,7 @@ public sealed class BftClient
         Id = id;
         (_config, _network, _entropy, _exchange, _handler) = (config, network, entropy, exchange, handler);
         _n = config.N;
+        _format = config.Format;
         _unreplicated = config.Mode == ClusterMode.NoRep;
         _toReplica = new MacKey?[_n];
         _fromReplica = new MacKey?[_n];
@@ -140,7 +142,7 @@ public sealed class BftClient
             if (slot.Busy)
             {
                 slot.ResetReplies();
-                Seal(slot.Message[..Request.SizeFor(slot.OperationBytes, _n)]);
+                Seal(slot.Message[..Request.SizeFor(slot.OperationBytes, _format)]);
                 slot.DeadlineMicros = Math.Min(slot.DeadlineMicros, _now.MonotonicMicros + _ordered.TimeoutMicros(0, Jitter()));
             }
         }
@@ -187,8 +189,8 @@ public sealed class BftClient
         slot.Replier = replier;
         slot.OperationBytes = operation.Length;
         slot.Signed = false;
-        Span<byte> buffer = slot.RequestBuffer(Request.SizeFor(operation.Length, _n) + Request.SignatureBytes);
-        slot.RequestBytes = Request.Write(buffer, _n, Id, index, slot.ReadOnly, _session, slot.Timestamp, replier,
+        Span<byte> buffer = slot.RequestBuffer(Request.SizeFor(operation.Length, _format) + Request.SignatureBytes);
+        slot.RequestBytes = Request.Write(buffer, _format, Id, index, slot.ReadOnly, _session, slot.Timestamp, replier,
             RequestFlags.None, operation, withDigest: !_unreplicated);
         Authenticate(slot, sign: _mustSign && !slot.ReadOnly);
     }
@@ -199,25 +201,30 @@ public sealed class BftClient
         {
             return;
         }
-        if (sign && !slot.Signed)
+        if (sign && !slot.Signed && !_format.Signed)
         {
             slot.RequestBytes = Request.MarkSigned(slot.Buffer, slot.RequestBytes);
             slot.Signed = true;
         }
         Span<byte> message = slot.Message;
-        Seal(message[..(Request.SizeFor(slot.OperationBytes, _n))]);
+        Seal(message[..(Request.SizeFor(slot.OperationBytes, _format))]);
         if (slot.Signed)
         {
-            _exchange.SignRequest(Id, message[..Request.HeaderBytes], message[^Request.SignatureBytes..]);
+            _exchange.Sign(Id.Value, message[..Request.HeaderBytes], message[^Request.SignatureBytes..]);
             Signatures++;
         }
     }
 
-    /// <summary>Writes the MACs of a request; also for the simulator's faulty clients, which lie under their own keys.</summary>
+    /// <summary>Writes the MACs of a request, or in BFT-PK its signature; also for the simulator's faulty clients, which lie under their own keys.</summary>
     /// <param name="request">Without the signature, if it has one.</param>
     internal void Seal(Span<byte> request)
     {
-        int start = request.Length - (_n * MessageHeader.TagBytes);
+        int start = request.Length - _format.AuthenticatorBytes;
+        if (_format.Signed)
+        {
+            _exchange.Sign(Id.Value, request[..Request.HeaderBytes], request[start..]);
+            return;
+        }
         for (int i = 0; i < _n; i++)
         {
             _toReplica[i]!.Sign(request[..Request.HeaderBytes], request.Slice(start + (i * MessageHeader.TagBytes), MessageHeader.TagBytes));
@@ -319,7 +326,7 @@ public sealed class BftClient
     {
         ReadOnlyRetries++;
         slot.ReadOnly = false;
-        BfsAssert.That(Request.TryParse(slot.Message, _n, out Request request));
+        BfsAssert.That(Request.TryParse(slot.Message, _format, out Request request));
         // The operation moves within the slot's own buffer: it is written back to where it is.
         BuildRequest(Array.IndexOf(_slots, slot), slot, request.Operation);
         Send(slot, retransmission: false);
@@ -355,7 +362,7 @@ public sealed class BftClient
 
     private void OnReply(ReadOnlySpan<byte> message)
     {
-        if (!Reply.TryParse(message, out Reply reply) || reply.Replica.Value >= _n || reply.Client != Id
+        if (!Reply.TryParse(message, _format, out Reply reply) || reply.Replica.Value >= _n || reply.Client != Id
             || reply.Slot >= _slots.Length)
         {
             return;
@@ -363,12 +370,13 @@ public sealed class BftClient
         ClientSlot slot = _slots[reply.Slot];
         if (!slot.Busy || reply.Session != _session || reply.Timestamp != slot.Timestamp
             || (reply.Flags & ReplyFlags.Stale) != 0
-            || (!_unreplicated && !_fromReplica[reply.Replica.Value]!.Verify(reply.Header, reply.Mac)))
+            || !IsAuthentic(reply))
         {
             return;
         }
         if ((reply.Flags & ReplyFlags.MustSign) != 0)
         {
+            // In BFT-PK only a faulty replica says so: every request is signed.
             OnMustSign(slot, reply.Digest);
             return;
         }
@@ -387,7 +395,7 @@ public sealed class BftClient
     /// </summary>
     private void OnMustSign(ClientSlot demanded, in Digest digest)
     {
-        if (demanded.Signed || demanded.ReadOnly || !Request.TryParse(demanded.Message, _n, out Request request)
+        if (_format.Signed || demanded.Signed || demanded.ReadOnly || !Request.TryParse(demanded.Message, _format, out Request request)
             || request.Digest != digest)
         {
             return;
@@ -402,6 +410,10 @@ public sealed class BftClient
             }
         }
     }
+
+    private bool IsAuthentic(in Reply reply) =>
+        _unreplicated || (_format.Signed ? _exchange.Verify(reply.Replica.Value, reply.Header, reply.Proof)
+            : _fromReplica[reply.Replica.Value]!.Verify(reply.Header, reply.Proof));
 
     private static bool ResultIsRight(in Reply reply)
     {

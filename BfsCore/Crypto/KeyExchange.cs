@@ -13,6 +13,9 @@ public sealed class KeyExchange(ClusterConfig config, ISigner signer) : IKeyExch
 {
     private const int SecretBytes = 32;
 
+    // Preparing a key costs a good part of what a check does.
+    private readonly Dictionary<int, PublicKey> _verifiers = [];
+
     public ulong NextCounter() => signer.NextCounter();
 
     public int Create(Span<byte> buffer, int principal, ulong counter, ulong session, ReadOnlySpan<byte> keys)
@@ -59,10 +62,22 @@ public sealed class KeyExchange(ClusterConfig config, ISigner signer) : IKeyExch
         }
     }
 
-    public void SignRequest(ClientId self, ReadOnlySpan<byte> header, Span<byte> signature) => signer.Sign(header, signature);
+    public void Sign(int self, ReadOnlySpan<byte> header, Span<byte> signature) => signer.Sign(header, signature);
 
-    public bool VerifyRequest(ClientId client, ReadOnlySpan<byte> header, ReadOnlySpan<byte> signature) =>
-        PublicKeys.Verify(PublicKeyOf(client.Value), header, signature);
+    public bool Verify(int principal, ReadOnlySpan<byte> header, ReadOnlySpan<byte> signature)
+    {
+        if (!_verifiers.TryGetValue(principal, out PublicKey? key))
+        {
+            // Names that the cluster file does not know are not remembered: anybody can make up more of them.
+            ReadOnlySpan<byte> point = PublicKeyOf(principal);
+            if (point.IsEmpty)
+            {
+                return false;
+            }
+            _verifiers[principal] = key = new PublicKey(point);
+        }
+        return key.Verify(header, signature);
+    }
 
     /// <summary>
     /// The two directions' keys between client and replica, from the one secret that the client's NEW-KEY carries

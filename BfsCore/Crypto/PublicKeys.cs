@@ -52,6 +52,37 @@ public static class PublicKeys
     }
 }
 
+/// <summary>A public key that is used again and again; like its owner, of one thread.</summary>
+public sealed class PublicKey(ReadOnlySpan<byte> point)
+{
+    private readonly ECDsa? _key = TryImport(point);
+
+    /// <summary>As <see cref="PublicKeys.Verify"/>.</summary>
+    public bool Verify(ReadOnlySpan<byte> message, ReadOnlySpan<byte> signature)
+    {
+        try
+        {
+            return _key is not null && _key.VerifyData(message, signature, HashAlgorithmName.SHA256);
+        }
+        catch (CryptographicException)
+        {
+            return false;
+        }
+    }
+
+    private static ECDsa? TryImport(ReadOnlySpan<byte> point)
+    {
+        try
+        {
+            return PublicKeys.ParsePoint(point) is { } parameters ? ECDsa.Create(parameters) : null;
+        }
+        catch (CryptographicException)
+        {
+            return null;
+        }
+    }
+}
+
 /// <summary>A signer whose private key is in this process.</summary>
 public sealed class KeySigner : ISigner, IDisposable
 {

@@ -5,6 +5,9 @@ namespace BfsCore.Crypto;
 /// <summary>
 /// A replica's session keys (§3.2.1, §4.3.1): for each other replica the key for messages to it (which that replica
 /// chose) and for messages from it (which this one chose); for each client one key per direction (from the client's secret).
+///
+/// In BFT-PK (§2.3) what goes to all replicas or to clients is signed with the long-term key instead; session keys remain for
+/// what one replica tells another and nobody else needs to believe.
 /// </summary>
 public sealed class ReplicaKeys
 {
@@ -12,6 +15,7 @@ public sealed class ReplicaKeys
 
     private readonly ClusterConfig _config;
     private readonly ReplicaId _self;
+    private readonly bool _signed;
     private readonly INetwork _network;
     private readonly IKeyExchange _exchange;
     private readonly IEntropy _entropy;
@@ -37,6 +41,7 @@ public sealed class ReplicaKeys
     {
         (_config, _self, _network, _exchange, _entropy, _store) = (config, self, network, exchange, entropy, store);
         _budget = budget;
+        _signed = config.Format.Signed;
         int principals = config.N + config.Clients.Count;
         _toReplica = new MacKey?[config.N];
         _fromReplica = new MacKey?[config.N];
@@ -101,9 +106,16 @@ public sealed class ReplicaKeys
     /// <summary>The session that the client's present key belongs to; zero when there is no key.</summary>
     public ulong ClientSession(int clientIndex) => _clientSession[clientIndex];
 
-    /// <summary>Appends an authenticator: one tag per replica, zero for itself and for those whose key is unknown.</summary>
+    /// <summary>
+    /// Appends an authenticator: one tag per replica, zero for itself and for those whose key is unknown; or the signature.
+    /// </summary>
     public void Authenticate(ReadOnlySpan<byte> header, Span<byte> authenticator)
     {
+        if (_signed)
+        {
+            _exchange.Sign(_self.Value, header, authenticator);
+            return;
+        }
         for (int j = 0; j < _config.N; j++)
         {
             Span<byte> tag = authenticator.Slice(j * MessageHeader.TagBytes, MessageHeader.TagBytes);
@@ -135,33 +147,51 @@ public sealed class ReplicaKeys
     public bool VerifyFrom(ReplicaId from, ReadOnlySpan<byte> header, ReadOnlySpan<byte> tag) =>
         _fromReplica[from.Value] is { } key && key.Verify(header, tag);
 
-    /// <summary>Checks this replica's entry of an authenticator from another replica.</summary>
+    /// <summary>Checks this replica's entry of an authenticator from another replica, or its signature.</summary>
     public bool VerifyReplica(ReplicaId from, ReadOnlySpan<byte> header, ReadOnlySpan<byte> authenticator) =>
-        _fromReplica[from.Value] is { } key && key.Verify(header, OwnTag(authenticator));
+        _signed ? _exchange.Verify(from.Value, header, authenticator)
+            : _fromReplica[from.Value] is { } key && key.Verify(header, OwnTag(authenticator));
 
-    /// <summary>Checks this replica's entry of a client's authenticator (condition 1 of §3.2.2).</summary>
-    public bool VerifyClient(int clientIndex, ReadOnlySpan<byte> header, ReadOnlySpan<byte> authenticator) =>
-        _fromClient[clientIndex] is { } key && key.Verify(header, OwnTag(authenticator));
+    /// <summary>
+    /// Checks this replica's entry of a client's authenticator (condition 1 of §3.2.2), which is good in the client's present
+    /// session; or its signature, which is good at every replica in every session (§2.3.2).
+    /// </summary>
+    public bool VerifyClient(int clientIndex, in Request request) =>
+        _signed ? _exchange.Verify(request.Client.Value, request.Header, request.Authenticator)
+            : _fromClient[clientIndex] is { } key && key.Verify(request.Header, OwnTag(request.Authenticator))
+                && request.Session == _clientSession[clientIndex];
+
+    /// <summary>Whether replies to the client can be authenticated.</summary>
+    public bool KnowsClient(int clientIndex) => _toClient[clientIndex] is not null;
 
     /// <summary>Checks a client's signature of its request.</summary>
     public bool VerifySignature(in Request request) =>
-        _exchange.VerifyRequest(request.Client, request.Header, request.Signature);
+        _exchange.Verify(request.Client.Value, request.Header, request.Signature);
 
     /// <summary>The counter of this replica's co-processor.</summary>
     public ulong NextCounter() => _exchange.NextCounter();
 
     /// <summary>Signs a request of this replica itself, in place.</summary>
     public void SignRequest(Span<byte> request) =>
-        _exchange.SignRequest(new ClientId(_self.Value), request[..Request.HeaderBytes], request[^Request.SignatureBytes..]);
+        _exchange.Sign(_self.Value, request[..Request.HeaderBytes], request[^Request.SignatureBytes..]);
 
-    /// <summary>Writes the single MAC of a reply; false when the client has no key here.</summary>
-    public bool AuthenticateToClient(int clientIndex, ReadOnlySpan<byte> header, Span<byte> tag)
+    /// <summary>
+    /// Writes the single MAC of a reply, or the signature; false when the client has no key here, and so no address either.
+    /// </summary>
+    public bool AuthenticateToClient(int clientIndex, ReadOnlySpan<byte> header, Span<byte> proof)
     {
         if (_toClient[clientIndex] is not { } key)
         {
             return false;
         }
-        key.Sign(header, tag);
+        if (_signed)
+        {
+            _exchange.Sign(_self.Value, header, proof);
+        }
+        else
+        {
+            key.Sign(header, proof);
+        }
         return true;
     }
 

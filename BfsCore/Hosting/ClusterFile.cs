@@ -118,8 +118,9 @@ public static class ClusterFile
     private static ClusterMode ReadMode(JsonFields fields) => fields.Text("mode") switch
     {
         "bft" => ClusterMode.Bft,
+        "bft-pk" => ClusterMode.BftPk,
         "no-rep" => ClusterMode.NoRep,
-        string other => throw fields.Invalid("mode", $"must be \"bft\" or \"no-rep\", not \"{other}\""),
+        string other => throw fields.Invalid("mode", $"must be \"bft\", \"bft-pk\" or \"no-rep\", not \"{other}\""),
     };
 
     private static ReplicaInfo ReadReplica(JsonFields fields)
@@ -174,7 +175,12 @@ public static class ClusterFile
     {
         json.WriteStartObject();
         json.WriteNumber("format", Format);
-        json.WriteString("mode", config.Mode == ClusterMode.NoRep ? "no-rep" : "bft");
+        json.WriteString("mode", config.Mode switch
+        {
+            ClusterMode.NoRep => "no-rep",
+            ClusterMode.BftPk => "bft-pk",
+            _ => "bft",
+        });
         json.WriteNumber("serviceStateBytes", config.ServiceStateBytes);
         json.WriteNumber("ownerUid", config.OwnerUid);
         json.WriteNumber("ownerGid", config.OwnerGid);

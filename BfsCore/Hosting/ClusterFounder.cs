@@ -86,12 +86,14 @@ public static class ClusterFounder
             var id = new ClientId(Limits.FirstClientId + i);
             clients[i] = new ClientInfo(id, $"client-{id.Value}", clientKey(id), RootSquash: false, []);
         }
-        return new ClusterConfig
+        var defaults = new ClusterConfig { Replicas = replicas, Clients = clients };
+        return defaults with
         {
             Mode = plan.Mode,
+            // Only BFT-PR changes keys and recovers.
+            KeyRefreshMillis = plan.Mode == ClusterMode.BftPk ? 0 : defaults.KeyRefreshMillis,
+            WatchdogSeconds = plan.Mode == ClusterMode.BftPk ? 0 : defaults.WatchdogSeconds,
             MulticastGroup = plan.MulticastGroup,
-            Replicas = replicas,
-            Clients = clients,
             OwnerUid = plan.OwnerUid,
             OwnerGid = plan.OwnerGid,
             ServiceStateBytes = plan.ServiceStateBytes > 1L << 50 ? plan.ServiceStateBytes : (plan.ServiceStateBytes + 4095) & ~4095L,

@@ -47,18 +47,20 @@ public readonly ref struct PrePrepare
     public ReadOnlySpan<byte> Payload => Message.Slice(HeaderBytes, PayloadBytes);
     public ReadOnlySpan<byte> Authenticator => Message[(HeaderBytes + PayloadBytes)..];
 
-    public static int SizeFor(int payloadBytes, int n) => HeaderBytes + payloadBytes + (n * TagBytes);
+    public static int SizeFor(int payloadBytes, MessageFormat format) => HeaderBytes + payloadBytes + format.AuthenticatorBytes;
 
     /// <summary>Checks header and sizes; entries are checked as <see cref="Entries"/> walks them.</summary>
-    public static bool TryParse(ReadOnlySpan<byte> message, int n, out PrePrepare prePrepare)
+    public static bool TryParse(ReadOnlySpan<byte> message, MessageFormat format, out PrePrepare prePrepare)
     {
         prePrepare = default;
-        if (!Is(message, MessageTag.PrePrepare, HeaderBytes, (ushort)PrePrepareFlags.Anew))
+        // With signatures every correct backup can authenticate what the primary can: nothing is proposed anew.
+        PrePrepareFlags known = format.Signed ? PrePrepareFlags.None : PrePrepareFlags.Anew;
+        if (!Is(message, MessageTag.PrePrepare, HeaderBytes, (ushort)known))
         {
             return false;
         }
         uint payloadBytes = U32(message, 68);
-        if (payloadBytes > Limits.MaxMessageBytes || message.Length != SizeFor((int)payloadBytes, n)
+        if (payloadBytes > Limits.MaxMessageBytes || message.Length != SizeFor((int)payloadBytes, format)
             || !IsNumber(message, 8, 0) || !IsNumber(message, 16, 1))
         {
             return false;
@@ -68,10 +70,10 @@ public readonly ref struct PrePrepare
     }
 
     /// <summary>Writes the header in front of a payload that is already in place; returns the total size.</summary>
-    public static int WriteHeader(Span<byte> buffer, int n, View view, SeqNum seq, long timeNanos, in Digest digest,
+    public static int WriteHeader(Span<byte> buffer, MessageFormat format, View view, SeqNum seq, long timeNanos, in Digest digest,
         int requestCount, ReplicaId primary, int payloadBytes, PrePrepareFlags flags = PrePrepareFlags.None)
     {
-        int size = SizeFor(payloadBytes, n);
+        int size = SizeFor(payloadBytes, format);
         MessageHeader.Write(buffer, MessageTag.PrePrepare, (ushort)flags, size);
         I64(buffer, 8, view.Value);
         I64(buffer, 16, seq.Value);
@@ -102,21 +104,21 @@ public readonly ref struct PrePrepare
         return at + SeparateEntryBytes;
     }
 
-    public EntryReader Entries(int n) => new(Payload, RequestCount, n);
+    public EntryReader Entries(MessageFormat format) => new(Payload, RequestCount, format);
 
     /// <summary>Walks a payload. After the last entry, <see cref="Complete"/> says whether all of it made sense.</summary>
     public ref struct EntryReader
     {
         private readonly ReadOnlySpan<byte> _payload;
-        private readonly int _n;
+        private readonly MessageFormat _format;
         private int _at;
         private int _left;
         private bool _bad;
 
-        internal EntryReader(ReadOnlySpan<byte> payload, int count, int n)
+        internal EntryReader(ReadOnlySpan<byte> payload, int count, MessageFormat format)
         {
             _payload = payload;
-            _n = n;
+            _format = format;
             _left = count;
         }
 
@@ -158,7 +160,7 @@ public readonly ref struct PrePrepare
                 return true;
             }
             if (length > _payload.Length - _at - 4
-                || !Request.TryParse(_payload.Slice(_at + 4, (int)length), _n, out Request request) || request.ReadOnly)
+                || !Request.TryParse(_payload.Slice(_at + 4, (int)length), _format, out Request request) || request.ReadOnly)
             {
                 return false;
             }

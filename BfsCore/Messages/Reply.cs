@@ -32,7 +32,7 @@ public enum ReplyFlags : ushort
 ///      0 tag, flags, size   8 view i64    16 session u64    24 timestamp u64
 ///     32 client u32, slot u16, replica u16
 ///     40 digest of the result (32)        72 resultSize u32, zero u32
-///     80 result, unless DigestOnly, Stale or MustSign; then one MAC
+///     80 result, unless DigestOnly, Stale or MustSign; then one MAC, or in BFT-PK a signature
 /// </summary>
 public readonly ref struct Reply
 {
@@ -41,8 +41,13 @@ public readonly ref struct Reply
     private const ReplyFlags WithoutResult = ReplyFlags.DigestOnly | ReplyFlags.Stale | ReplyFlags.MustSign;
 
     public readonly ReadOnlySpan<byte> Message;
+    private readonly int _proofBytes;
 
-    private Reply(ReadOnlySpan<byte> message) => Message = message;
+    private Reply(ReadOnlySpan<byte> message, int proofBytes)
+    {
+        Message = message;
+        _proofBytes = proofBytes;
+    }
 
     public ReplyFlags Flags => (ReplyFlags)U16(Message, 2);
     public View View => new(I64(Message, 8));
@@ -54,33 +59,35 @@ public readonly ref struct Reply
     public Digest Digest => MessageHeader.Digest(Message, 40);
     public ReadOnlySpan<byte> Header => Message[..HeaderBytes];
     public bool HasResult => (Flags & WithoutResult) == 0;
-    public ReadOnlySpan<byte> Result => Message[HeaderBytes..^TagBytes];
-    public ReadOnlySpan<byte> Mac => Message[^TagBytes..];
+    public ReadOnlySpan<byte> Result => Message[HeaderBytes..^_proofBytes];
+    
+    /// <summary>The MAC or signature of the header.</summary>
+    public ReadOnlySpan<byte> Proof => Message[^_proofBytes..];
 
-    public static bool TryParse(ReadOnlySpan<byte> message, out Reply reply)
+    public static bool TryParse(ReadOnlySpan<byte> message, MessageFormat format, out Reply reply)
     {
         reply = default;
-        if (!Is(message, MessageTag.Reply, HeaderBytes + TagBytes, KnownFlags))
+        if (!Is(message, MessageTag.Reply, HeaderBytes + format.ReplyProofBytes, KnownFlags))
         {
             return false;
         }
-        int carried = message.Length - HeaderBytes - TagBytes;
+        int carried = message.Length - HeaderBytes - format.ReplyProofBytes;
         bool withResult = ((ReplyFlags)U16(message, 2) & WithoutResult) == 0;
         if (carried > Limits.MaxResultBytes || U32(message, 76) != 0 || U32(message, 32) > int.MaxValue
             || !IsNumber(message, 8, 0) || (withResult ? U32(message, 72) != carried : carried != 0))
         {
             return false;
         }
-        reply = new Reply(message);
+        reply = new Reply(message, format.ReplyProofBytes);
         return true;
     }
 
-    /// <summary>Writes everything but the MAC; returns the total size.</summary>
-    public static int Write(Span<byte> buffer, ReplyFlags flags, View view, ulong session, ulong timestamp, ClientId client,
+    /// <summary>Writes everything but the MAC or signature; returns the total size.</summary>
+    public static int Write(Span<byte> buffer, MessageFormat format, ReplyFlags flags, View view, ulong session, ulong timestamp, ClientId client,
         int slot, ReplicaId replica, in Digest digest, ReadOnlySpan<byte> result)
     {
         bool withResult = (flags & WithoutResult) == 0;
-        int size = HeaderBytes + (withResult ? result.Length : 0) + TagBytes;
+        int size = HeaderBytes + (withResult ? result.Length : 0) + format.ReplyProofBytes;
         Span<byte> m = buffer[..size];
         MessageHeader.Write(m, MessageTag.Reply, (ushort)flags, size);
         I64(m, 8, view.Value);

@@ -11,7 +11,10 @@ public enum RequestFlags : ushort
     /// <summary>Sent again: no reply came in time, and every replica is to answer in full (§5.1.1).</summary>
     Retransmission = 1,
 
-    /// <summary>A signature follows the MACs: every replica can authenticate the request, whatever its MAC is.</summary>
+    /// <summary>
+    /// A signature follows the MACs: every replica can authenticate the request, whatever its MAC is. Not in BFT-PK, where a
+    /// signature stands in the place of the MACs.
+    /// </summary>
     Signed = 2,
 }
 
@@ -23,7 +26,8 @@ public enum RequestFlags : ushort
 ///      0 tag, flags, size      8 replier u16, zero u16, zero u32
 ///     16 digest (32)          48 client u32, slot u16, kind u16 (0 ordered, 1 read-only)
 ///     56 session u64          64 timestamp u64
-///     72 opSize u32, zero u32 80 operation, then n tags of 8 bytes, then, if signed, the signature of the header (64)
+///     72 opSize u32, zero u32 80 operation, then n tags of 8 bytes, then, if signed, the signature of the header (64);
+///                             in BFT-PK the signature alone
 /// </summary>
 public readonly ref struct Request
 {
@@ -32,7 +36,6 @@ public readonly ref struct Request
     public const ushort AllReplicas = 0xffff;
     private const int DigestAt = 16;
     private const int DigestedFrom = 48;
-    private const ushort KnownFlags = (ushort)(RequestFlags.Retransmission | RequestFlags.Signed);
 
     public readonly ReadOnlySpan<byte> Message;
 
@@ -52,25 +55,26 @@ public readonly ref struct Request
 
     public bool Signed => (Flags & RequestFlags.Signed) != 0;
 
-    /// <summary>The n MACs.</summary>
+    /// <summary>The n MACs, or in BFT-PK the signature.</summary>
     public ReadOnlySpan<byte> Authenticator => Message[(HeaderBytes + OperationBytes)..^(Signed ? SignatureBytes : 0)];
 
     /// <summary>The client's signature of the header; only of a signed request.</summary>
     public ReadOnlySpan<byte> Signature => Message[^SignatureBytes..];
 
     /// <summary>Size without a signature.</summary>
-    public static int SizeFor(int operationBytes, int n) => HeaderBytes + operationBytes + (n * TagBytes);
+    public static int SizeFor(int operationBytes, MessageFormat format) => HeaderBytes + operationBytes + format.AuthenticatorBytes;
 
-    public static bool TryParse(ReadOnlySpan<byte> message, int n, out Request request)
+    public static bool TryParse(ReadOnlySpan<byte> message, MessageFormat format, out Request request)
     {
         request = default;
-        if (!Is(message, MessageTag.Request, HeaderBytes, KnownFlags))
+        RequestFlags known = format.Signed ? RequestFlags.Retransmission : RequestFlags.Retransmission | RequestFlags.Signed;
+        if (!Is(message, MessageTag.Request, HeaderBytes, (ushort)known))
         {
             return false;
         }
         uint operationBytes = U32(message, 72);
         int signatureBytes = (U16(message, 2) & (ushort)RequestFlags.Signed) != 0 ? SignatureBytes : 0;
-        if (operationBytes > Limits.MaxOperationBytes || message.Length != SizeFor((int)operationBytes, n) + signatureBytes
+        if (operationBytes > Limits.MaxOperationBytes || message.Length != SizeFor((int)operationBytes, format) + signatureBytes
             || U16(message, 10) != 0 || U32(message, 12) != 0 || U32(message, 76) != 0
             || U16(message, 54) > 1 || U32(message, 48) > int.MaxValue)
         {
@@ -82,10 +86,10 @@ public readonly ref struct Request
 
     /// <summary>Writes everything but the authenticator, unsigned; returns the total size.</summary>
     /// <param name="withDigest">False only for NO-REP, which checks none.</param>
-    public static int Write(Span<byte> buffer, int n, ClientId client, int slot, bool readOnly, ulong session,
+    public static int Write(Span<byte> buffer, MessageFormat format, ClientId client, int slot, bool readOnly, ulong session,
         ulong timestamp, ushort replier, RequestFlags flags, ReadOnlySpan<byte> operation, bool withDigest = true)
     {
-        int size = SizeFor(operation.Length, n);
+        int size = SizeFor(operation.Length, format);
         Span<byte> m = buffer[..size];
         MessageHeader.Write(m, MessageTag.Request, (ushort)flags, size);
         U64(m, 8, replier);

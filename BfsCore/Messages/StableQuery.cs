@@ -21,11 +21,11 @@ public readonly ref struct QueryStable
     public ReadOnlySpan<byte> Header => Message[..HeaderBytes];
     public ReadOnlySpan<byte> Authenticator => Message[HeaderBytes..];
 
-    public static bool TryParse(ReadOnlySpan<byte> message, int n, out QueryStable query)
+    public static bool TryParse(ReadOnlySpan<byte> message, MessageFormat format, out QueryStable query)
     {
         query = default;
-        if (!Is(message, MessageTag.QueryStable, HeaderBytes) || message.Length != HeaderBytes + (n * TagBytes)
-            || U16(message, 16) >= n || U16(message, 18) != 0 || U32(message, 20) != 0)
+        if (!Is(message, MessageTag.QueryStable, HeaderBytes) || message.Length != HeaderBytes + format.AuthenticatorBytes
+            || U16(message, 16) >= format.N || U16(message, 18) != 0 || U32(message, 20) != 0)
         {
             return false;
         }
@@ -34,9 +34,9 @@ public readonly ref struct QueryStable
     }
 
     /// <summary>Writes everything but the authenticator; returns the total size.</summary>
-    public static int Write(Span<byte> buffer, int n, ulong nonce, ReplicaId replica)
+    public static int Write(Span<byte> buffer, MessageFormat format, ulong nonce, ReplicaId replica)
     {
-        int size = HeaderBytes + (n * TagBytes);
+        int size = HeaderBytes + format.AuthenticatorBytes;
         MessageHeader.Write(buffer, MessageTag.QueryStable, 0, size);
         U64(buffer, 8, nonce);
         U64(buffer, 16, (ulong)replica.Value);

@@ -59,20 +59,20 @@ public readonly ref struct StatusActive
 
     public static int BitmapBytes(int logSize) => (logSize + 7) / 8;
 
-    public static int SizeFor(int logSize, int missing, int n) =>
-        HeaderBytes + PayloadBytes(BitmapBytes(logSize), missing) + (n * TagBytes);
+    public static int SizeFor(int logSize, int missing, MessageFormat format) =>
+        HeaderBytes + PayloadBytes(BitmapBytes(logSize), missing) + format.AuthenticatorBytes;
 
-    public static bool TryParse(ReadOnlySpan<byte> message, int logSize, int n, out StatusActive status)
+    public static bool TryParse(ReadOnlySpan<byte> message, int logSize, MessageFormat format, out StatusActive status)
     {
         status = default;
         if (!Is(message, MessageTag.StatusActive, HeaderBytes) || U16(message, 34) > MaxMissing
-            || message.Length != SizeFor(logSize, U16(message, 34), n) || !IsNumber(message, 8, 0) || !IsNumber(message, 16, 0)
-            || !IsNumber(message, 24, 0) || U16(message, 32) >= n || U32(message, 36) != 0)
+            || message.Length != SizeFor(logSize, U16(message, 34), format) || !IsNumber(message, 8, 0) || !IsNumber(message, 16, 0)
+            || !IsNumber(message, 24, 0) || U16(message, 32) >= format.N || U32(message, 36) != 0)
         {
             return false;
         }
         Span<byte> computed = stackalloc byte[Digest.SizeBytes];
-        SHA256.HashData(message[HeaderBytes..^(n * TagBytes)], computed);
+        SHA256.HashData(message[HeaderBytes..^format.AuthenticatorBytes], computed);
         if (!computed.SequenceEqual(message.Slice(40, Digest.SizeBytes)))
         {
             return false;
@@ -86,15 +86,15 @@ public readonly ref struct StatusActive
     {
         private readonly Span<byte> _buffer;
         private readonly int _logSize;
-        private readonly int _n;
+        private readonly MessageFormat _format;
         private int _missing;
 
-        public Builder(Span<byte> buffer, int logSize, int n)
+        public Builder(Span<byte> buffer, int logSize, MessageFormat format)
         {
             _buffer = buffer;
             _logSize = logSize;
-            _n = n;
-            buffer[..SizeFor(logSize, MaxMissing, n)].Clear();
+            _format = format;
+            buffer[..SizeFor(logSize, MaxMissing, format)].Clear();
         }
 
         public readonly void SetPrepared(int index) => _buffer[HeaderBytes + (index >> 3)] |= (byte)(1 << (index & 7));
@@ -118,14 +118,14 @@ public readonly ref struct StatusActive
         /// <summary>Writes the header; returns the total size.</summary>
         public readonly int Finish(View view, SeqNum stable, SeqNum lastExecuted, ReplicaId replica)
         {
-            int size = SizeFor(_logSize, _missing, _n);
+            int size = SizeFor(_logSize, _missing, _format);
             MessageHeader.Write(_buffer, MessageTag.StatusActive, 0, size);
             I64(_buffer, 8, view.Value);
             I64(_buffer, 16, stable.Value);
             I64(_buffer, 24, lastExecuted.Value);
             U16(_buffer, 32, replica.Value);
             U16(_buffer, 34, _missing);
-            SHA256.HashData(_buffer[HeaderBytes..(size - (_n * TagBytes))], _buffer[40..]);
+            SHA256.HashData(_buffer[HeaderBytes..(size - _format.AuthenticatorBytes)], _buffer[40..]);
             return size;
         }
     }

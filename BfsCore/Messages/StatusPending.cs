@@ -35,19 +35,19 @@ public readonly ref struct StatusPending
         return (new SeqNum(I64(Message, at)), MessageHeader.Digest(Message, at + 8));
     }
 
-    public static int SizeFor(int wanted, int n) => HeaderBytes + (wanted * WantedBytes) + (n * TagBytes);
+    public static int SizeFor(int wanted, MessageFormat format) => HeaderBytes + (wanted * WantedBytes) + format.AuthenticatorBytes;
 
-    public static bool TryParse(ReadOnlySpan<byte> message, int n, out StatusPending status)
+    public static bool TryParse(ReadOnlySpan<byte> message, MessageFormat format, out StatusPending status)
     {
         status = default;
         if (!Is(message, MessageTag.StatusPending, HeaderBytes) || U16(message, 26) > MaxWanted
-            || message.Length != SizeFor(U16(message, 26), n) || !IsNumber(message, 8, 0) || !IsNumber(message, 16, 0)
-            || U16(message, 24) >= n || U16(message, 28) > 1 || U16(message, 30) != 0)
+            || message.Length != SizeFor(U16(message, 26), format) || !IsNumber(message, 8, 0) || !IsNumber(message, 16, 0)
+            || U16(message, 24) >= format.N || U16(message, 28) > 1 || U16(message, 30) != 0)
         {
             return false;
         }
         Span<byte> computed = stackalloc byte[Digest.SizeBytes];
-        SHA256.HashData(message[HeaderBytes..^(n * TagBytes)], computed);
+        SHA256.HashData(message[HeaderBytes..^format.AuthenticatorBytes], computed);
         if (!computed.SequenceEqual(message.Slice(40, Digest.SizeBytes)))
         {
             return false;
@@ -64,11 +64,11 @@ public readonly ref struct StatusPending
     }
 
     /// <summary>Writes everything but the authenticator; returns the total size.</summary>
-    public static int Write(Span<byte> buffer, int n, View view, SeqNum stable, ReplicaId replica, bool hasNewView,
+    public static int Write(Span<byte> buffer, MessageFormat format, View view, SeqNum stable, ReplicaId replica, bool hasNewView,
         ulong viewChanges, IReadOnlyList<(SeqNum Seq, Digest Digest)> wanted)
     {
         int count = Math.Min(wanted.Count, MaxWanted);
-        int size = SizeFor(count, n);
+        int size = SizeFor(count, format);
         MessageHeader.Write(buffer, MessageTag.StatusPending, 0, size);
         I64(buffer, 8, view.Value);
         I64(buffer, 16, stable.Value);

@@ -15,6 +15,9 @@ public readonly record struct ViewChangeEntry(SeqNum Seq, Digest Digest, View Vi
 ///
 /// The payload has C, P and Q one after the other, each entry seq i64, digest (32), view i64 (zero in C), in ascending order
 /// of seq. Bytes 8 to 64 identify the message: their SHA-256 is what acknowledgments and the new view name.
+///
+/// In BFT-PK (§2.3.5) C is the stable checkpoint h alone, nothing while h is zero, there is no Q, and the payload goes on with
+/// what proves C and each entry of P (<see cref="Certificate"/>).
 /// </summary>
 public readonly ref struct ViewChange
 {
@@ -32,7 +35,7 @@ public readonly ref struct ViewChange
     public int PreparedCount => U16(Message, 28);
     public int PrePreparedCount => U16(Message, 30);
     public ReadOnlySpan<byte> Header => Message[..HeaderBytes];
-    public ReadOnlySpan<byte> Authenticator(int n) => Message[^(n * TagBytes)..];
+    public ReadOnlySpan<byte> Authenticator(MessageFormat format) => Message[^format.AuthenticatorBytes..];
 
     public ViewChangeEntry Checkpoint(int index) => Entry(index);
     public ViewChangeEntry Prepared(int index) => Entry(CheckpointCount + index);
@@ -55,7 +58,20 @@ public readonly ref struct ViewChange
         }
     }
 
-    public static int SizeFor(int entries, int n) => HeaderBytes + (entries * EntryBytes) + (n * TagBytes);
+    /// <summary>The certificate of the only checkpoint in C; in BFT-PK.</summary>
+    public ReadOnlySpan<byte> CheckpointCertificate(MessageFormat format) =>
+        Message.Slice(CertificatesAt, Certificate.CheckpointBytes(format));
+
+    /// <summary>The certificate of an entry of P; in BFT-PK.</summary>
+    public ReadOnlySpan<byte> PreparedCertificate(int index, MessageFormat format) =>
+        Message.Slice(CertificatesAt + (CheckpointCount * Certificate.CheckpointBytes(format)) + (index * Certificate.PreparedBytes(format)),
+            Certificate.PreparedBytes(format));
+
+    private int CertificatesAt => HeaderBytes + ((CheckpointCount + PreparedCount + PrePreparedCount) * EntryBytes);
+
+    public static int SizeFor(int checkpoints, int prepared, int prePrepared, MessageFormat format) =>
+        HeaderBytes + ((checkpoints + prepared + prePrepared) * EntryBytes) + format.AuthenticatorBytes
+        + (format.Signed ? (checkpoints * Certificate.CheckpointBytes(format)) + (prepared * Certificate.PreparedBytes(format)) : 0);
 
     /// <summary>
     /// Checks the layout and that numbers make sense: C from h on, P and Q inside the log above it, ascending, and at most
@@ -64,18 +80,18 @@ public readonly ref struct ViewChange
     public static bool TryParse(ReadOnlySpan<byte> message, ClusterConfig config, out ViewChange viewChange)
     {
         viewChange = default;
-        int n = config.N;
+        MessageFormat format = config.Format;
         if (!Is(message, MessageTag.ViewChange, HeaderBytes))
         {
             return false;
         }
-        int entries = U16(message, 26) + U16(message, 28) + U16(message, 30);
-        if (message.Length != SizeFor(entries, n) || !IsNumber(message, 8, 1) || !IsNumber(message, 16, 0) || U16(message, 24) >= n)
+        int size = SizeFor(U16(message, 26), U16(message, 28), U16(message, 30), format);
+        if (message.Length != size || !IsNumber(message, 8, 1) || !IsNumber(message, 16, 0) || U16(message, 24) >= format.N)
         {
             return false;
         }
         Span<byte> computed = stackalloc byte[Digest.SizeBytes];
-        SHA256.HashData(message[HeaderBytes..^(n * TagBytes)], computed);
+        SHA256.HashData(message[HeaderBytes..^format.AuthenticatorBytes], computed);
         var parsed = new ViewChange(message);
         if (!computed.SequenceEqual(message.Slice(32, Digest.SizeBytes)) || !parsed.EntriesMakeSense(config))
         {
@@ -88,6 +104,10 @@ public readonly ref struct ViewChange
     private bool EntriesMakeSense(ClusterConfig config)
     {
         SeqNum h = StableCheckpoint;
+        if (config.Format.Signed && (PrePreparedCount != 0 || CheckpointCount != (h.Value > 0 ? 1 : 0) || (h.Value > 0 && Checkpoint(0).Seq != h)))
+        {
+            return false;
+        }
         SeqNum high = h + config.LogSize;
         SeqNum last = h;
         for (int i = 0; i < CheckpointCount; i++)
@@ -125,12 +145,12 @@ public readonly ref struct ViewChange
     }
 
     /// <summary>Writes everything but the authenticator; returns the total size.</summary>
-    public static int Write(Span<byte> buffer, int n, View view, SeqNum stable, ReplicaId replica,
+    /// <param name="certificates">In BFT-PK, of C and P, in the order of their entries.</param>
+    public static int Write(Span<byte> buffer, MessageFormat format, View view, SeqNum stable, ReplicaId replica,
         IReadOnlyList<ViewChangeEntry> checkpoints, IReadOnlyList<ViewChangeEntry> prepared,
-        IReadOnlyList<ViewChangeEntry> prePrepared)
+        IReadOnlyList<ViewChangeEntry> prePrepared, ReadOnlySpan<byte> certificates = default)
     {
-        int entries = checkpoints.Count + prepared.Count + prePrepared.Count;
-        int size = SizeFor(entries, n);
+        int size = SizeFor(checkpoints.Count, prepared.Count, prePrepared.Count, format);
         MessageHeader.Write(buffer, MessageTag.ViewChange, 0, size);
         I64(buffer, 8, view.Value);
         I64(buffer, 16, stable.Value);
@@ -141,7 +161,8 @@ public readonly ref struct ViewChange
         int at = WriteEntries(buffer, HeaderBytes, checkpoints);
         at = WriteEntries(buffer, at, prepared);
         at = WriteEntries(buffer, at, prePrepared);
-        SHA256.HashData(buffer[HeaderBytes..at], buffer[32..]);
+        certificates.CopyTo(buffer[at..]);
+        SHA256.HashData(buffer[HeaderBytes..(at + certificates.Length)], buffer[32..]);
         return size;
     }
 
@@ -179,13 +200,13 @@ public readonly ref struct ViewChangeAck
     public ReadOnlySpan<byte> Header => Message[..HeaderBytes];
     public ReadOnlySpan<byte> Authenticator => Message[HeaderBytes..];
 
-    public static int SizeFor(int n) => HeaderBytes + (n * TagBytes);
+    public static int SizeFor(MessageFormat format) => HeaderBytes + format.AuthenticatorBytes;
 
-    public static bool TryParse(ReadOnlySpan<byte> message, int n, out ViewChangeAck ack)
+    public static bool TryParse(ReadOnlySpan<byte> message, MessageFormat format, out ViewChangeAck ack)
     {
         ack = default;
-        if (!Is(message, MessageTag.ViewChangeAck, HeaderBytes) || message.Length != SizeFor(n) || !IsNumber(message, 8, 1)
-            || U16(message, 16) >= n || U16(message, 18) >= n || U32(message, 20) != 0)
+        if (!Is(message, MessageTag.ViewChangeAck, HeaderBytes) || message.Length != SizeFor(format) || !IsNumber(message, 8, 1)
+            || U16(message, 16) >= format.N || U16(message, 18) >= format.N || U32(message, 20) != 0)
         {
             return false;
         }
@@ -194,9 +215,9 @@ public readonly ref struct ViewChangeAck
     }
 
     /// <summary>Writes everything but the authenticator; returns the total size.</summary>
-    public static int Write(Span<byte> buffer, int n, View view, ReplicaId replica, ReplicaId subject, in Digest identity)
+    public static int Write(Span<byte> buffer, MessageFormat format, View view, ReplicaId replica, ReplicaId subject, in Digest identity)
     {
-        int size = SizeFor(n);
+        int size = SizeFor(format);
         MessageHeader.Write(buffer, MessageTag.ViewChangeAck, 0, size);
         I64(buffer, 8, view.Value);
         U16(buffer, 16, replica.Value);
@@ -215,7 +236,8 @@ public readonly ref struct ViewChangeAck
 ///     96 payload, then n tags
 ///
 /// The payload has V, entries of replica i64, identity (32), zero i64; then X for the numbers from the checkpoint's next on
-/// without gaps: seq i64, digest of the batch (32; zero: the null batch), zero i64.
+/// without gaps: seq i64, digest of the batch (32; zero: the null batch), zero i64. In BFT-PK then for each number the
+/// primary's signature (64) of <see cref="PrePrepareHeader"/>, the pre-prepare that it would send in the new view (O and N of §2.3.5).
 /// </summary>
 public readonly ref struct NewView
 {
@@ -232,7 +254,7 @@ public readonly ref struct NewView
     public int ViewChangeCount => U16(Message, 58);
     public int BatchCount => U16(Message, 60);
     public ReadOnlySpan<byte> Header => Message[..HeaderBytes];
-    public ReadOnlySpan<byte> Authenticator(int n) => Message[^(n * TagBytes)..];
+    public ReadOnlySpan<byte> Authenticator(MessageFormat format) => Message[^format.AuthenticatorBytes..];
 
     public (ReplicaId Replica, Digest Identity) ViewChangeAt(int index)
     {
@@ -244,22 +266,38 @@ public readonly ref struct NewView
     public Digest BatchAt(int index) =>
         MessageHeader.Digest(Message, HeaderBytes + ((ViewChangeCount + index) * ViewChange.EntryBytes) + 8);
 
+    /// <summary>The primary's pre-prepare of the number <c>Checkpoint + 1 + index</c>: its signature of it; in BFT-PK.</summary>
+    public ReadOnlySpan<byte> PrePrepareSignature(int index) => Message.Slice(
+        HeaderBytes + ((ViewChangeCount + BatchCount) * ViewChange.EntryBytes) + (index * MessageFormat.SignatureBytes), MessageFormat.SignatureBytes);
+
+    /// <summary>
+    /// The header of the pre-prepare by which a new view proposes a batch of an earlier one again, or the null batch: the requests
+    /// are known by the digest, and travel apart.
+    /// </summary>
+    /// <param name="header"><see cref="PrePrepare.HeaderBytes"/> long.</param>
+    public static void PrePrepareHeader(Span<byte> header, MessageFormat format, View view, SeqNum seq, in Digest digest) =>
+        PrePrepare.WriteHeader(header, format, view, seq, 0, digest, 0, view.Primary(format.N), 0);
+
+    public static int SizeFor(int viewChanges, int batches, MessageFormat format) =>
+        HeaderBytes + ((viewChanges + batches) * ViewChange.EntryBytes) + format.AuthenticatorBytes
+        + (format.Signed ? batches * MessageFormat.SignatureBytes : 0);
+
     public static bool TryParse(ReadOnlySpan<byte> message, ClusterConfig config, out NewView newView)
     {
         newView = default;
-        int n = config.N;
+        MessageFormat format = config.Format;
         if (!Is(message, MessageTag.NewView, HeaderBytes))
         {
             return false;
         }
         int views = U16(message, 58), batches = U16(message, 60);
-        if (message.Length != HeaderBytes + ((views + batches) * ViewChange.EntryBytes) + (n * TagBytes) || !IsNumber(message, 8, 1)
-            || !IsNumber(message, 16, 0) || U16(message, 56) >= n || U16(message, 62) != 0 || views > n || batches > config.LogSize)
+        if (message.Length != SizeFor(views, batches, format) || !IsNumber(message, 8, 1)
+            || !IsNumber(message, 16, 0) || U16(message, 56) >= format.N || U16(message, 62) != 0 || views > format.N || batches > config.LogSize)
         {
             return false;
         }
         Span<byte> computed = stackalloc byte[Digest.SizeBytes];
-        SHA256.HashData(message[HeaderBytes..^(n * TagBytes)], computed);
+        SHA256.HashData(message[HeaderBytes..^format.AuthenticatorBytes], computed);
         if (!computed.SequenceEqual(message.Slice(64, Digest.SizeBytes)))
         {
             return false;
@@ -268,7 +306,7 @@ public readonly ref struct NewView
         for (int i = 0; i < views; i++)
         {
             long replica = I64(message, HeaderBytes + (i * ViewChange.EntryBytes));
-            if (replica < 0 || replica >= n || (seen & (1UL << (int)replica)) != 0)
+            if (replica < 0 || replica >= format.N || (seen & (1UL << (int)replica)) != 0)
             {
                 return false;
             }
@@ -279,11 +317,10 @@ public readonly ref struct NewView
     }
 
     /// <summary>Writes everything but the authenticator; returns the total size.</summary>
-    public static int Write(Span<byte> buffer, int n, View view, SeqNum checkpoint, in Digest checkpointDigest, ReplicaId primary,
-        IReadOnlyList<ViewChangeEntry> viewChanges, IReadOnlyList<ViewChangeEntry> batches)
+    public static int Write(Span<byte> buffer, MessageFormat format, View view, SeqNum checkpoint, in Digest checkpointDigest, ReplicaId primary,
+        IReadOnlyList<ViewChangeEntry> viewChanges, IReadOnlyList<ViewChangeEntry> batches, ReadOnlySpan<byte> prePrepareSignatures = default)
     {
-        int payload = (viewChanges.Count + batches.Count) * ViewChange.EntryBytes;
-        int size = HeaderBytes + payload + (n * TagBytes);
+        int size = SizeFor(viewChanges.Count, batches.Count, format);
         MessageHeader.Write(buffer, MessageTag.NewView, 0, size);
         I64(buffer, 8, view.Value);
         I64(buffer, 16, checkpoint.Value);
@@ -292,8 +329,9 @@ public readonly ref struct NewView
         U16(buffer, 58, viewChanges.Count);
         U16(buffer, 60, batches.Count);
         int at = ViewChange.WriteEntries(buffer, HeaderBytes, viewChanges);
-        ViewChange.WriteEntries(buffer, at, batches);
-        SHA256.HashData(buffer.Slice(HeaderBytes, payload), buffer[64..]);
+        at = ViewChange.WriteEntries(buffer, at, batches);
+        prePrepareSignatures.CopyTo(buffer[at..]);
+        SHA256.HashData(buffer[HeaderBytes..(at + prePrepareSignatures.Length)], buffer[64..]);
         return size;
     }
 }

@@ -23,13 +23,13 @@ public readonly ref struct Vote
     public ReadOnlySpan<byte> Header => Message[..HeaderBytes];
     public ReadOnlySpan<byte> Authenticator => Message[HeaderBytes..];
 
-    public static int SizeFor(int n) => HeaderBytes + (n * TagBytes);
+    public static int SizeFor(MessageFormat format) => HeaderBytes + format.AuthenticatorBytes;
 
-    public static bool TryParse(ReadOnlySpan<byte> message, MessageTag tag, int n, out Vote vote)
+    public static bool TryParse(ReadOnlySpan<byte> message, MessageTag tag, MessageFormat format, out Vote vote)
     {
         vote = default;
-        if (!Is(message, tag, HeaderBytes) || message.Length != SizeFor(n) || !IsNumber(message, 8, 0) || !IsNumber(message, 16, 1)
-            || U16(message, 56) >= n || U16(message, 58) != 0 || U32(message, 60) != 0)
+        if (!Is(message, tag, HeaderBytes) || message.Length != SizeFor(format) || !IsNumber(message, 8, 0) || !IsNumber(message, 16, 1)
+            || U16(message, 56) >= format.N || U16(message, 58) != 0 || U32(message, 60) != 0)
         {
             return false;
         }
@@ -38,9 +38,9 @@ public readonly ref struct Vote
     }
 
     /// <summary>Writes everything but the authenticator; returns the total size.</summary>
-    public static int Write(Span<byte> buffer, MessageTag tag, int n, View view, SeqNum seq, in Digest digest, ReplicaId replica)
+    public static int Write(Span<byte> buffer, MessageTag tag, MessageFormat format, View view, SeqNum seq, in Digest digest, ReplicaId replica)
     {
-        int size = SizeFor(n);
+        int size = SizeFor(format);
         MessageHeader.Write(buffer, tag, 0, size);
         I64(buffer, 8, view.Value);
         I64(buffer, 16, seq.Value);
@@ -70,13 +70,13 @@ public readonly ref struct Checkpoint
     public ReadOnlySpan<byte> Header => Message[..HeaderBytes];
     public ReadOnlySpan<byte> Authenticator => Message[HeaderBytes..];
 
-    public static int SizeFor(int n) => HeaderBytes + (n * TagBytes);
+    public static int SizeFor(MessageFormat format) => HeaderBytes + format.AuthenticatorBytes;
 
-    public static bool TryParse(ReadOnlySpan<byte> message, int n, out Checkpoint checkpoint)
+    public static bool TryParse(ReadOnlySpan<byte> message, MessageFormat format, out Checkpoint checkpoint)
     {
         checkpoint = default;
-        if (!Is(message, MessageTag.Checkpoint, HeaderBytes) || message.Length != SizeFor(n) || !IsNumber(message, 8, 0)
-            || U16(message, 48) >= n || U16(message, 50) != 0 || U32(message, 52) != 0)
+        if (!Is(message, MessageTag.Checkpoint, HeaderBytes) || message.Length != SizeFor(format) || !IsNumber(message, 8, 0)
+            || U16(message, 48) >= format.N || U16(message, 50) != 0 || U32(message, 52) != 0)
         {
             return false;
         }
@@ -85,9 +85,9 @@ public readonly ref struct Checkpoint
     }
 
     /// <summary>Writes everything but the authenticator; returns the total size.</summary>
-    public static int Write(Span<byte> buffer, int n, SeqNum seq, in Digest digest, ReplicaId replica)
+    public static int Write(Span<byte> buffer, MessageFormat format, SeqNum seq, in Digest digest, ReplicaId replica)
     {
-        int size = SizeFor(n);
+        int size = SizeFor(format);
         MessageHeader.Write(buffer, MessageTag.Checkpoint, 0, size);
         I64(buffer, 8, seq.Value);
         digest.Write(buffer[16..]);

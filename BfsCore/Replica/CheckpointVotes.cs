@@ -1,3 +1,5 @@
+using BfsCore.Messages;
+
 namespace BfsCore.Replication;
 
 /// <summary>
@@ -22,6 +24,9 @@ public sealed class CheckpointVotes
     // two may have gone on to the next, and then neither has f+1 as a last one.
     private readonly (SeqNum Seq, Digest Digest)[] _announced;
 
+    // In BFT-PK the signatures of these announcements; zeros where there is none.
+    private readonly byte[] _signatures;
+
     public CheckpointVotes(ClusterConfig config)
     {
         _period = config.CheckpointPeriod;
@@ -33,15 +38,22 @@ public sealed class CheckpointVotes
         }
         _n = config.N;
         _announced = new (SeqNum, Digest)[config.N * _rows.Length];
+        _signatures = new byte[config.Format.Signed ? _announced.Length * MessageFormat.SignatureBytes : 0];
     }
 
     /// <summary>Records a vote inside the log, or the last one below it.</summary>
-    public void Add(SeqNum seq, ReplicaId replica, in Digest digest, SeqNum lowWaterMark)
+    public void Add(SeqNum seq, ReplicaId replica, in Digest digest, SeqNum lowWaterMark, ReadOnlySpan<byte> signature = default)
     {
-        ref (SeqNum Seq, Digest Digest) last = ref _announced[PlaceOf(replica.Value, seq)];
+        int place = PlaceOf(replica.Value, seq);
+        ref (SeqNum Seq, Digest Digest) last = ref _announced[place];
         if (seq > last.Seq)
         {
             last = (seq, digest);
+            SignatureAt(place).Clear();
+        }
+        if (last == (seq, digest) && _signatures.Length > 0)
+        {
+            signature.CopyTo(SignatureAt(place));
         }
         if (seq > lowWaterMark + _logSize)
         {
@@ -98,6 +110,24 @@ public sealed class CheckpointVotes
         ref (SeqNum Seq, Digest Digest) last = ref _announced[PlaceOf(replica.Value, seq)];
         return last.Seq == seq && last.Digest == digest;
     }
+
+    /// <summary>Writes the certificate of a checkpoint from signed announcements (§2.3.4); false when they do not suffice.</summary>
+    public bool TryProve(SeqNum seq, in Digest digest, int votes, Span<byte> certificate)
+    {
+        int at = 0;
+        for (int i = 0; i < _n && at < votes * Certificate.VoteBytes; i++)
+        {
+            ReadOnlySpan<byte> signature = SignatureAt(PlaceOf(i, seq));
+            if (Announced(new ReplicaId(i), seq, digest) && signature.ContainsAnyExcept((byte)0))
+            {
+                at = Certificate.WriteVote(certificate, at, new ReplicaId(i), signature);
+            }
+        }
+        return at == votes * Certificate.VoteBytes;
+    }
+
+    private Span<byte> SignatureAt(int place) =>
+        _signatures.Length == 0 ? default : _signatures.AsSpan(place * MessageFormat.SignatureBytes, MessageFormat.SignatureBytes);
 
     /// <summary>Forgets what the others said (§4.3.1).</summary>
     public void KeepOnly(ReplicaId replica)

@@ -28,15 +28,17 @@ public struct BatchItem
 }
 
 /// <summary>One kind of vote for one sequence number: the digest each replica named first in the present view.</summary>
-public sealed class VoteSet(int n)
+/// <param name="signed">Their signatures are kept, for certificates that others believe (BFT-PK).</param>
+public sealed class VoteSet(int n, bool signed = false)
 {
     private readonly Digest[] _digests = new Digest[n];
+    private readonly byte[] _signatures = new byte[signed ? n * MessageFormat.SignatureBytes : 0];
     private ulong _received;
 
     public bool Has(ReplicaId replica) => (_received & (1UL << replica.Value)) != 0;
 
     /// <summary>Records a vote; a replica's first one stands (§5.5: one message per replica, view and number).</summary>
-    public bool Add(ReplicaId replica, in Digest digest)
+    public bool Add(ReplicaId replica, in Digest digest, ReadOnlySpan<byte> signature = default)
     {
         if (Has(replica))
         {
@@ -44,7 +46,26 @@ public sealed class VoteSet(int n)
         }
         _received |= 1UL << replica.Value;
         _digests[replica.Value] = digest;
+        if (_signatures.Length > 0)
+        {
+            Sign(replica, signature);
+        }
         return true;
+    }
+
+    /// <summary>Keeps the signature of a vote that is known; none makes it known that there is none.</summary>
+    public void Sign(ReplicaId replica, ReadOnlySpan<byte> signature)
+    {
+        Span<byte> place = _signatures.AsSpan(replica.Value * MessageFormat.SignatureBytes, MessageFormat.SignatureBytes);
+        place.Clear();
+        signature.CopyTo(place);
+    }
+
+    /// <summary>The signature of a replica's vote for this digest, if there is such a vote and it came with one.</summary>
+    public bool TryGetSignature(ReplicaId replica, in Digest digest, out ReadOnlySpan<byte> signature)
+    {
+        signature = _signatures.AsSpan(replica.Value * MessageFormat.SignatureBytes, MessageFormat.SignatureBytes);
+        return Has(replica) && _digests[replica.Value] == digest && signature.ContainsAnyExcept((byte)0);
     }
 
     /// <summary>How many replicas, other than those in the mask, voted for this digest.</summary>
@@ -104,9 +125,10 @@ public sealed class LogEntry
     private byte[] _prePrepare = [];
     private int _prePrepareBytes;
 
-    internal LogEntry(int n)
+    internal LogEntry(MessageFormat format)
     {
-        Prepares = new VoteSet(n);
+        int n = format.N;
+        Prepares = new VoteSet(n, format.Signed);
         Commits = new VoteSet(n);
     }
 
@@ -126,6 +148,9 @@ public sealed class LogEntry
 
     /// <summary>The prepared certificate is complete; a commit has been sent.</summary>
     public bool Prepared { get; internal set; }
+
+    /// <summary>In BFT-PK what proves that to others; made when it becomes true.</summary>
+    internal byte[] Certificate { get; set; } = [];
 
     /// <summary>The committed certificate is complete.</summary>
     public bool Committed { get; internal set; }
@@ -155,8 +180,8 @@ public sealed class LogEntry
     internal ReadOnlySpan<byte> InlineRequest(in BatchItem item) => _prePrepare.AsSpan(item.InlineOffset, item.InlineBytes);
 
     /// <summary>The operation and identity of an item that is present.</summary>
-    internal bool TryGetRequest(in BatchItem item, int n, out Request request) =>
-        Request.TryParse(item.InlineBytes > 0 ? InlineRequest(item) : item.Body!.Message, n, out request);
+    internal bool TryGetRequest(in BatchItem item, MessageFormat format, out Request request) =>
+        Request.TryParse(item.InlineBytes > 0 ? InlineRequest(item) : item.Body!.Message, format, out request);
 
     /// <summary>Takes the entry for another sequence number.</summary>
     internal void Reset(SeqNum seq, View view, RequestPool pool)
@@ -274,7 +299,7 @@ public sealed class MessageLog
         _entries = new LogEntry[2 * config.LogSize];
         for (int i = 0; i < _entries.Length; i++)
         {
-            _entries[i] = new LogEntry(config.N);
+            _entries[i] = new LogEntry(config.Format);
         }
     }
 

@@ -48,7 +48,7 @@ public sealed class NoRepServer : IServerEngine
 
     public void Step(ReadOnlySpan<byte> message, SourceAddress source)
     {
-        if (!Request.TryParse(message, _config.N, out Request request))
+        if (!Request.TryParse(message, _config.Format, out Request request))
         {
             Counters.Count(DropReason.Malformed);
             return;
@@ -88,7 +88,7 @@ public sealed class NoRepServer : IServerEngine
 
     private void Answer(in Request request, SourceAddress source, ReadOnlySpan<byte> result)
     {
-        int size = Reply.Write(_message, ReplyFlags.None, default, request.Session, request.Timestamp, request.Client,
+        int size = Reply.Write(_message, _config.Format, ReplyFlags.None, default, request.Session, request.Timestamp, request.Client,
             request.Slot, default, default, result);
         _network.Answer(source, _message.AsSpan(0, size));
     }

@@ -44,14 +44,14 @@ public sealed class OldBatches(ClusterConfig config)
     public bool TryKeep(SeqNum seq, in Digest wanted, ReadOnlySpan<byte> parts)
     {
         if (!BatchMessage.TryTake(ref parts, out ReadOnlySpan<byte> message)
-            || !PrePrepare.TryParse(message, config.N, out PrePrepare prePrepare) || prePrepare.RequestCount > config.MaxBatchRequests
+            || !PrePrepare.TryParse(message, config.Format, out PrePrepare prePrepare) || prePrepare.RequestCount > config.MaxBatchRequests
             || prePrepare.Digest != wanted)
         {
             return false;
         }
         Span<byte> scratch = new byte[12 + (prePrepare.RequestCount * Digest.SizeBytes)];
         var bodies = new List<byte[]>();
-        PrePrepare.EntryReader reader = prePrepare.Entries(config.N);
+        PrePrepare.EntryReader reader = prePrepare.Entries(config.Format);
         for (int i = 0; reader.Next(); i++)
         {
             if (config.RequesterIndex(reader.Client, reader.Slot) < 0)
@@ -71,7 +71,7 @@ public sealed class OldBatches(ClusterConfig config)
             {
                 return false;
             }
-            if (!Request.TryParse(bytes, config.N, out Request request) || request.ReadOnly || request.Digest != reader.Digest
+            if (!Request.TryParse(bytes, config.Format, out Request request) || request.ReadOnly || request.Digest != reader.Digest
                 || !request.DigestIsRight() || config.RequesterIndex(request.Client, request.Slot) < 0)
             {
                 return false;

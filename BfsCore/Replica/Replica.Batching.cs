@@ -69,8 +69,8 @@ public sealed partial class Replica
 
     private BatchBuilder Begin(LogEntry entry)
     {
-        int room = PrePrepare.HeaderBytes + _config.MaxBatchInlineBytes + Request.SizeFor(_config.InlineThresholdBytes, _n)
-            + Request.SignatureBytes + (_config.MaxBatchRequests * PrePrepare.SeparateEntryBytes) + (_n * MessageHeader.TagBytes);
+        int room = PrePrepare.HeaderBytes + _config.MaxBatchInlineBytes + Request.SizeFor(_config.InlineThresholdBytes, _format)
+            + Request.SignatureBytes + (_config.MaxBatchRequests * PrePrepare.SeparateEntryBytes) + _format.AuthenticatorBytes;
         return new BatchBuilder(entry, entry.PrePrepareBuffer(room)[PrePrepare.HeaderBytes..room]);
     }
 
@@ -137,8 +137,8 @@ public sealed partial class Replica
         LogEntry entry = batch.Entry;
         long time = _lastProposedNanos = Math.Max(_now.WallNanos, _lastProposedNanos + 1);
         Digest digest = PrePrepare.BatchDigest(time, entry.ItemCount, _scratch);
-        Span<byte> message = entry.PrePrepareBuffer(PrePrepare.SizeFor(batch.PayloadBytes, _n));
-        int total = PrePrepare.WriteHeader(message, _n, _view, entry.Seq, time, digest, entry.ItemCount, Id, batch.PayloadBytes, flags);
+        Span<byte> message = entry.PrePrepareBuffer(PrePrepare.SizeFor(batch.PayloadBytes, _format));
+        int total = PrePrepare.WriteHeader(message, _format, _view, entry.Seq, time, digest, entry.ItemCount, Id, batch.PayloadBytes, flags);
         entry.SetPrePrepare(total, digest, time);
         entry.Anew = flags == PrePrepareFlags.Anew;
         entry.PrePrepared = true;

@@ -65,7 +65,7 @@ public sealed partial class Replica
 
     private void OnCommitted(ReadOnlySpan<byte> message, SourceAddress source)
     {
-        if (!Vote.TryParse(message, MessageTag.Committed, _n, out Vote claim))
+        if (!Vote.TryParse(message, MessageTag.Committed, _format, out Vote claim))
         {
             Drop(DropReason.Malformed);
             return;

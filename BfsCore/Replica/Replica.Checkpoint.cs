@@ -44,7 +44,7 @@ public sealed partial class Replica
 
     private ReadOnlySpan<byte> BuildCheckpoint(SeqNum seq, in Digest digest)
     {
-        int size = Checkpoint.Write(_message, _n, seq, digest, Id);
+        int size = Checkpoint.Write(_message, _format, seq, digest, Id);
         _keys.Authenticate(_message.AsSpan(0, Checkpoint.HeaderBytes),
             _message.AsSpan(Checkpoint.HeaderBytes, size - Checkpoint.HeaderBytes));
         return _message.AsSpan(0, size);
@@ -52,7 +52,7 @@ public sealed partial class Replica
 
     private void OnCheckpoint(ReadOnlySpan<byte> message, SourceAddress source)
     {
-        if (!Checkpoint.TryParse(message, _n, out Checkpoint checkpoint)
+        if (!Checkpoint.TryParse(message, _format, out Checkpoint checkpoint)
             || checkpoint.Seq.Value % _config.CheckpointPeriod != 0)
         {
             Drop(DropReason.Malformed);
@@ -62,12 +62,13 @@ public sealed partial class Replica
         {
             return;
         }
-        if (checkpoint.Seq <= _stable && !Diverged)
+        if (checkpoint.Seq <= _stable && !Diverged && CanProveStable)
         {
             Drop(DropReason.OutsideWaterMarks);
             return;
         }
-        _checkpoints.Add(checkpoint.Seq, checkpoint.Replica, checkpoint.Digest, LowWaterMark);
+        _checkpoints.Add(checkpoint.Seq, checkpoint.Replica, checkpoint.Digest, LowWaterMark, checkpoint.Authenticator);
+        ProveStableWith(checkpoint);
         CheckStable(checkpoint.Seq);
         if (Diverged)
         {
@@ -100,7 +101,8 @@ public sealed partial class Replica
     {
         SeqNum previous = _stable;
         _stable = seq;
-        LogMark(VoteRecordKind.Stable, seq, StableDigest);
+        CertifyStable(seq, StableDigest);
+        LogMark(VoteRecordKind.Stable, seq, StableDigest, StableCertificate(seq));
         DiscardCheckpoints();
         _sets.DiscardThrough(seq);
         _oldBatches.DiscardThrough(seq);

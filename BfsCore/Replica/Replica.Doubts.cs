@@ -47,7 +47,7 @@ public sealed partial class Replica
                 continue;
             }
             item.DoubtedBy |= 1UL << by.Value;
-            if (BitOperations.PopCount(item.DoubtedBy) >= _config.WeakQuorum && entry.TryGetRequest(item, _n, out Request doubted))
+            if (BitOperations.PopCount(item.DoubtedBy) >= _config.WeakQuorum && entry.TryGetRequest(item, _format, out Request doubted))
             {
                 // At least one of them is correct.
                 Suspect(item.ClientIndex, doubted);

@@ -169,7 +169,7 @@ public sealed partial class Replica
     private void TakeOver(LogEntry entry, OldBatch batch)
     {
         entry.DropPrePrepare(_pool);
-        BfsAssert.That(PrePrepare.TryParse(batch.PrePrepare, _n, out PrePrepare prePrepare) && ReadBatch(entry, prePrepare));
+        BfsAssert.That(PrePrepare.TryParse(batch.PrePrepare, _format, out PrePrepare prePrepare) && ReadBatch(entry, prePrepare));
         int body = 0;
         for (int i = 0; i < entry.ItemCount; i++)
         {
@@ -177,7 +177,7 @@ public sealed partial class Replica
             item.Authentic = true;
             if (item.InlineBytes == 0)
             {
-                BfsAssert.That(Request.TryParse(batch.Bodies[body++], _n, out Request request));
+                BfsAssert.That(Request.TryParse(batch.Bodies[body++], _format, out Request request));
                 // What the pre-prepare says of the client is under no digest; the request itself is.
                 item.ClientIndex = _config.RequesterIndex(request.Client, request.Slot);
                 item.Slot = request.Slot;

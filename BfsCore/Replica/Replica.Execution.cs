@@ -60,7 +60,7 @@ public sealed partial class Replica
             _replies.LastTimeNanos = time;
             for (int i = 0; i < entry.ItemCount; i++)
             {
-                BfsAssert.That(entry.TryGetRequest(entry.Items[i], _n, out Request request));
+                BfsAssert.That(entry.TryGetRequest(entry.Items[i], _format, out Request request));
                 ExecuteRequest(entry, entry.Items[i].ClientIndex, request, time, tentative);
             }
         }
@@ -116,9 +116,9 @@ public sealed partial class Replica
         ReadOnlySpan<byte> result)
     {
         ClientId id = _config.Clients[client].Id;
-        int size = Reply.Write(_message, flags, _view, session, timestamp, id, slot, Id, digest, result);
+        int size = Reply.Write(_message, _format, flags, _view, session, timestamp, id, slot, Id, digest, result);
         if (_keys.AuthenticateToClient(client, _message.AsSpan(0, Reply.HeaderBytes),
-            _message.AsSpan(size - MessageHeader.TagBytes)))
+            _message.AsSpan(size - _format.ReplyProofBytes, _format.ReplyProofBytes)))
         {
             _network.SendToClient(id, _message.AsSpan(0, size));
         }

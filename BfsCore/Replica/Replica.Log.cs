@@ -43,7 +43,7 @@ public sealed partial class Replica
     private void LogEverything()
     {
         // Without the state that earlier votes were for, the log begins above them.
-        LogMark(VoteRecordKind.Base, LowWaterMark, LowWaterMark == _stable ? StableDigest : default);
+        LogMark(VoteRecordKind.Base, LowWaterMark, LowWaterMark == _stable ? StableDigest : CertifiedDigest, StableCertificate(LowWaterMark));
         LogCommitted();
         Leaving own = _leaving[Id.Value];
         if (own.View == _view && own.Message.Length > 0)
@@ -66,7 +66,7 @@ public sealed partial class Replica
                 LogPrePrepared(entry);
                 if (entry.Prepared)
                 {
-                    LogMark(VoteRecordKind.Prepared, seq, entry.Digest);
+                    LogPrepared(entry);
                 }
             }
         }
@@ -89,14 +89,23 @@ public sealed partial class Replica
         }
     }
 
-    private void LogMark(VoteRecordKind kind, SeqNum seq, in Digest digest)
+    /// <param name="certificate">What proves it, if it has to be proven to others (BFT-PK).</param>
+    private void LogMark(VoteRecordKind kind, SeqNum seq, in Digest digest, ReadOnlySpan<byte> certificate = default)
     {
-        if (!_restoring)
+        if (_restoring)
         {
-            VoteRecord.Write(_votes.Reserve(VoteRecord.HeaderBytes), kind, seq, _view, digest);
-            _votes.Append();
+            return;
         }
+        Span<byte> record = _votes.Reserve(VoteRecord.HeaderBytes + (certificate.IsEmpty ? 0 : 4 + certificate.Length));
+        VoteRecord.Write(record, kind, seq, _view, digest);
+        if (!certificate.IsEmpty)
+        {
+            BatchMessage.Append(record, VoteRecord.HeaderBytes, certificate);
+        }
+        _votes.Append();
     }
+
+    private void LogPrepared(LogEntry entry) => LogMark(VoteRecordKind.Prepared, entry.Seq, entry.Digest, entry.Certificate);
 
     /// <summary>The batch whole, and that it pre-prepared here in the present view.</summary>
     private void LogPrePrepared(LogEntry entry)

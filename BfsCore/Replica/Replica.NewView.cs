@@ -36,7 +36,7 @@ public sealed partial class Replica
 
     /// <summary>
     /// As the new primary: S has the view-changes with a certificate: the message, 2f-1 acknowledgments of others and the one
-    /// that this replica could have sent (§3.2.4).
+    /// that this replica could have sent (§3.2.4); in BFT-PK a signed message is enough (§2.3.5).
     /// </summary>
     private void TryDecide()
     {
@@ -45,7 +45,7 @@ public sealed partial class Replica
         for (int j = 0; j < _n; j++)
         {
             Leaving leaving = _leaving[j];
-            bool certified = leaving.Authentic && leaving.View == _view && (j == Id.Value
+            bool certified = leaving.Authentic && leaving.View == _view && (_format.Signed || j == Id.Value
                 || leaving.Acks.Count(leaving.Identity, except: (1UL << j) | (1UL << Id.Value)) >= (2 * _config.F) - 1);
             if (certified)
             {
@@ -53,7 +53,7 @@ public sealed partial class Replica
                 named.Add(new ViewChangeEntry(new SeqNum(j), leaving.Identity, default));
             }
         }
-        if (s.Count < _config.Quorum || !NewViewDecision.TryChooseCheckpoint(s, _config.F, out SeqNum checkpoint, out Digest state))
+        if (s.Count < _config.Quorum || !_rule.TryChooseCheckpoint(s, out SeqNum checkpoint, out Digest state))
         {
             return;
         }
@@ -69,11 +69,11 @@ public sealed partial class Replica
         }
         for (SeqNum seq = checkpoint.Next; seq <= last; seq = seq.Next)
         {
-            if (NewViewDecision.TryChoose(s, _config.F, seq, _oldBatches.Has, out Digest digest))
+            if (_rule.TryChoose(s, seq, _oldBatches.Has, out Digest digest))
             {
                 batches.Add(new ViewChangeEntry(seq, digest, default));
             }
-            else if (NewViewDecision.TryFindWanted(s, _config.F, seq, out digest))
+            else if (_rule.TryFindWanted(s, seq, out digest))
             {
                 _wanted.Add((seq, digest));
             }
@@ -87,9 +87,9 @@ public sealed partial class Replica
             AskForWanted();
             return;
         }
-        byte[] message = new byte[NewView.HeaderBytes + ((named.Count + batches.Count) * ViewChange.EntryBytes) + (_n * MessageHeader.TagBytes)];
-        NewView.Write(message, _n, _view, checkpoint, state, Id, named, batches);
-        _keys.Authenticate(message.AsSpan(0, NewView.HeaderBytes), message.AsSpan(message.Length - (_n * MessageHeader.TagBytes)));
+        byte[] message = new byte[NewView.SizeFor(named.Count, batches.Count, _format)];
+        NewView.Write(message, _format, _view, checkpoint, state, Id, named, batches, SignPrePrepares(checkpoint, batches));
+        _keys.Authenticate(message.AsSpan(0, NewView.HeaderBytes), message.AsSpan(message.Length - _format.AuthenticatorBytes));
         _network.MulticastToReplicas(message);
         BfsAssert.That(NewView.TryParse(message, _config, out NewView newView));
         _newView = message;
@@ -108,7 +108,7 @@ public sealed partial class Replica
             Drop(DropReason.WrongView);
             return;
         }
-        if (VerifyReplica(newView.Primary, newView.Header, newView.Authenticator(_n), source))
+        if (VerifyReplica(newView.Primary, newView.Header, newView.Authenticator(_format), source))
         {
             _newView = message.ToArray();
             Reconsider();
@@ -147,7 +147,7 @@ public sealed partial class Replica
 
     private bool IsSupported(in NewView newView, List<ViewChangeFacts> s)
     {
-        if (s.Count < _config.Quorum || !NewViewDecision.TryChooseCheckpoint(s, _config.F, out SeqNum checkpoint, out Digest state)
+        if (s.Count < _config.Quorum || !_rule.TryChooseCheckpoint(s, out SeqNum checkpoint, out Digest state)
             || checkpoint != newView.Checkpoint || state != newView.CheckpointDigest
             || NewViewDecision.HighestUseful(s, checkpoint, _config.LogSize) - checkpoint != newView.BatchCount)
         {
@@ -155,11 +155,11 @@ public sealed partial class Replica
         }
         for (int i = 0; i < newView.BatchCount; i++)
         {
-            if (!NewViewDecision.Supports(s, _config.F, checkpoint + 1 + i, newView.BatchAt(i)))
+            if (!_rule.Supports(s, checkpoint + 1 + i, newView.BatchAt(i)))
             {
                 return false;
             }
         }
-        return true;
+        return PrePreparesAreSigned(newView);
     }
 }

@@ -13,7 +13,7 @@ public sealed partial class Replica
 
     private void OnPrePrepare(ReadOnlySpan<byte> message, SourceAddress source)
     {
-        if (!PrePrepare.TryParse(message, _n, out PrePrepare prePrepare) || prePrepare.RequestCount > _config.MaxBatchRequests)
+        if (!PrePrepare.TryParse(message, _format, out PrePrepare prePrepare) || prePrepare.RequestCount > _config.MaxBatchRequests)
         {
             Drop(DropReason.Malformed);
             return;
@@ -77,12 +77,12 @@ public sealed partial class Replica
     /// <summary>The same batch again, perhaps with MACs that are right this time.</summary>
     private void RefreshAuthentication(LogEntry entry, in PrePrepare prePrepare)
     {
-        PrePrepare.EntryReader reader = prePrepare.Entries(_n);
+        PrePrepare.EntryReader reader = prePrepare.Entries(_format);
         for (int i = 0; i < entry.ItemCount && reader.Next(); i++)
         {
             ref BatchItem item = ref entry.Items[i];
             if (!item.Authentic && reader.InlineBytes > 0 && reader.Digest == item.Digest
-                && Request.TryParse(prePrepare.Payload.Slice(reader.InlineOffset, reader.InlineBytes), _n, out Request request))
+                && Request.TryParse(prePrepare.Payload.Slice(reader.InlineOffset, reader.InlineBytes), _format, out Request request))
             {
                 item.Authentic = (HasRightMac(request, item.ClientIndex) || HasRightSignature(request, _view.Primary(_n).Value))
                     && request.DigestIsRight();
@@ -120,7 +120,7 @@ public sealed partial class Replica
     private bool ReadBatch(LogEntry entry, in PrePrepare prePrepare)
     {
         ReadOnlySpan<byte> message = prePrepare.Message;
-        PrePrepare.EntryReader reader = prePrepare.Entries(_n);
+        PrePrepare.EntryReader reader = prePrepare.Entries(_format);
         while (reader.Next())
         {
             ref BatchItem item = ref entry.AddItem();
@@ -158,13 +158,13 @@ public sealed partial class Replica
     /// <summary>Conditions 1 and 3 of §3.2.2 for an inlined request; false when its digest is wrong.</summary>
     private bool AuthenticateInline(ref BatchItem item, ReadOnlySpan<byte> message)
     {
-        if (!Request.TryParse(message.Slice(item.InlineOffset, item.InlineBytes), _n, out Request request)
+        if (!Request.TryParse(message.Slice(item.InlineOffset, item.InlineBytes), _format, out Request request)
             || !request.DigestIsRight())
         {
             return false;
         }
         StoredRequest? received = _pending[(item.ClientIndex * _config.SlotsPerClient) + item.Slot];
-        item.Authentic = HasRightMac(request, item.ClientIndex) || (received is not null && received.Digest == item.Digest)
+        item.Authentic = (received is not null && received.Digest == item.Digest) || HasRightMac(request, item.ClientIndex)
             || HasRightSignature(request, _view.Primary(_n).Value);
         return true;
     }
@@ -259,11 +259,19 @@ public sealed partial class Replica
         }
     }
 
-    private ReadOnlySpan<byte> BuildVote(MessageTag tag, LogEntry entry) => BuildVote(tag, entry.View, entry.Seq, entry.Digest);
+    private ReadOnlySpan<byte> BuildVote(MessageTag tag, LogEntry entry)
+    {
+        ReadOnlySpan<byte> vote = BuildVote(tag, entry.View, entry.Seq, entry.Digest);
+        if (_format.Signed && tag == MessageTag.Prepare && entry.Prepares.Has(Id))
+        {
+            entry.Prepares.Sign(Id, vote[Vote.HeaderBytes..]);
+        }
+        return vote;
+    }
 
     private ReadOnlySpan<byte> BuildVote(MessageTag tag, View view, SeqNum seq, Digest digest)
     {
-        int size = Vote.Write(_message, tag, _n, view, seq, digest, Id);
+        int size = Vote.Write(_message, tag, _format, view, seq, digest, Id);
         _keys.Authenticate(_message.AsSpan(0, Vote.HeaderBytes), _message.AsSpan(Vote.HeaderBytes, size - Vote.HeaderBytes));
         return _message.AsSpan(0, size);
     }
@@ -274,7 +282,7 @@ public sealed partial class Replica
         {
             return;
         }
-        if (vote.Replica == _view.Primary(_n) || !entry.Prepares.Add(vote.Replica, vote.Digest))
+        if (vote.Replica == _view.Primary(_n) || !entry.Prepares.Add(vote.Replica, vote.Digest, vote.Authenticator))
         {
             Drop(DropReason.Duplicate);
             return;
@@ -299,7 +307,7 @@ public sealed partial class Replica
 
     private LogEntry? AcceptVote(ReadOnlySpan<byte> message, MessageTag tag, SourceAddress source, out Vote vote)
     {
-        if (!Vote.TryParse(message, tag, _n, out vote))
+        if (!Vote.TryParse(message, tag, _format, out vote))
         {
             Drop(DropReason.Malformed);
             return null;
@@ -335,10 +343,11 @@ public sealed partial class Replica
     {
         if (entry.PrePrepared && !entry.Prepared && !entry.Unconfirmed && entry.Prepares.Count(entry.Digest) >= PreparesNeeded(entry))
         {
+            Certify(entry);
             entry.Prepared = true;
             if (!_silent)
             {
-                LogMark(VoteRecordKind.Prepared, entry.Seq, entry.Digest);
+                LogPrepared(entry);
                 _observer?.OnPrepared(Id, entry.View, entry.Seq, entry.Digest);
                 entry.Commits.Add(Id, entry.Digest);
                 DeferCommit(entry);

@@ -12,16 +12,16 @@ public sealed partial class Replica
         {
             have |= HasViewChange(j) ? 1UL << j : 0;
         }
-        int size = StatusPending.Write(_message, _n, _view, StableForOthers, Id, _newView is not null || _viewActive, have, _wanted);
+        int size = StatusPending.Write(_message, _format, _view, StableForOthers, Id, _newView is not null || _viewActive, have, _wanted);
         _keys.Authenticate(_message.AsSpan(0, StatusPending.HeaderBytes),
-            _message.AsSpan(size - (_n * MessageHeader.TagBytes), _n * MessageHeader.TagBytes));
+            _message.AsSpan(size - _format.AuthenticatorBytes, _format.AuthenticatorBytes));
         _network.MulticastToReplicas(_message.AsSpan(0, size));
         Counters.StatusSent++;
     }
 
     private void OnStatusPending(ReadOnlySpan<byte> message, SourceAddress source)
     {
-        if (!StatusPending.TryParse(message, _n, out StatusPending status))
+        if (!StatusPending.TryParse(message, _format, out StatusPending status))
         {
             Drop(DropReason.Malformed);
             return;
@@ -64,7 +64,7 @@ public sealed partial class Replica
         {
             return;
         }
-        _keys.Authenticate(own.Message.AsSpan(0, ViewChange.HeaderBytes), own.Message.AsSpan(own.Message.Length - (_n * MessageHeader.TagBytes)));
+        _keys.Authenticate(own.Message.AsSpan(0, ViewChange.HeaderBytes), own.Message.AsSpan(own.Message.Length - _format.AuthenticatorBytes));
         _network.SendToReplica(replica, own.Message);
         Counters.Retransmitted++;
     }
@@ -87,7 +87,7 @@ public sealed partial class Replica
             {
                 continue;
             }
-            if (!_silent)
+            if (!_silent && !_format.Signed)
             {
                 _network.SendToReplica(to, BuildAck(leaving, new ReplicaId(j)));
             }
@@ -99,7 +99,7 @@ public sealed partial class Replica
         }
         if (IsPrimary && _newView is { } newView && !status.HasNewView)
         {
-            _keys.Authenticate(newView.AsSpan(0, NewView.HeaderBytes), newView.AsSpan(newView.Length - (_n * MessageHeader.TagBytes)));
+            _keys.Authenticate(newView.AsSpan(0, NewView.HeaderBytes), newView.AsSpan(newView.Length - _format.AuthenticatorBytes));
             _network.SendToReplica(to, newView);
             Counters.Retransmitted++;
         }

@@ -79,10 +79,10 @@ public sealed partial class Replica
         DiscardAbove(bound);
         _bound = bound;
         _recoveryCounter = _keys.NextCounter();
-        _recoveryRequest = new byte[Request.SizeFor(RecoveryRequest.SizeBytes, _n) + Request.SignatureBytes];
+        _recoveryRequest = new byte[Request.SizeFor(RecoveryRequest.SizeBytes, _format) + Request.SignatureBytes];
         Span<byte> operation = stackalloc byte[RecoveryRequest.SizeBytes];
         RecoveryRequest.Write(operation, bound);
-        int size = Request.Write(_recoveryRequest, _n, new ClientId(Id.Value), 0, readOnly: false, 0, _recoveryCounter,
+        int size = Request.Write(_recoveryRequest, _format, new ClientId(Id.Value), 0, readOnly: false, 0, _recoveryCounter,
             Request.AllReplicas, RequestFlags.None, operation);
         Request.MarkSigned(_recoveryRequest, size);
         _keys.SignRequest(_recoveryRequest);
@@ -174,7 +174,7 @@ public sealed partial class Replica
 
     private void OnReply(ReadOnlySpan<byte> message, SourceAddress source)
     {
-        if (!Reply.TryParse(message, out Reply reply) || reply.Replica.Value >= _n || reply.Client.Value != Id.Value)
+        if (!Reply.TryParse(message, _format, out Reply reply) || reply.Replica.Value >= _n || reply.Client.Value != Id.Value)
         {
             Drop(DropReason.Malformed);
             return;
@@ -185,7 +185,7 @@ public sealed partial class Replica
             Drop(DropReason.Stale);
             return;
         }
-        if (!_keys.VerifyFrom(reply.Replica, reply.Header, reply.Mac))
+        if (!_keys.VerifyFrom(reply.Replica, reply.Header, reply.Proof))
         {
             Drop(DropReason.BadMac);
             _keys.OnKeyTrouble(reply.Replica.Value, source, _now.MonotonicMicros);

@@ -52,14 +52,14 @@ public sealed partial class Replica
             return;
         }
         _queryDeadlineMicros = _now.MonotonicMicros + QueryMicros;
-        int size = QueryStable.Write(_message, _n, _queryNonce, Id);
+        int size = QueryStable.Write(_message, _format, _queryNonce, Id);
         _keys.Authenticate(_message.AsSpan(0, QueryStable.HeaderBytes), _message.AsSpan(QueryStable.HeaderBytes, size - QueryStable.HeaderBytes));
         _network.MulticastToReplicas(_message.AsSpan(0, size));
     }
 
     private void OnQueryStable(ReadOnlySpan<byte> message, SourceAddress source)
     {
-        if (!QueryStable.TryParse(message, _n, out QueryStable query))
+        if (!QueryStable.TryParse(message, _format, out QueryStable query))
         {
             Drop(DropReason.Malformed);
             return;
@@ -160,16 +160,12 @@ public sealed partial class Replica
                 }
                 if (entry.Prepared)
                 {
-                    LogMark(VoteRecordKind.Prepared, seq, entry.Digest);
+                    LogPrepared(entry);
                     entry.Commits.Add(Id, entry.Digest);
                     SendVote(MessageTag.Commit, entry);
                 }
             }
         }
-        if (!_viewActive && _leaving[Id.Value].View != _view)
-        {
-            AnnounceLeaving();
-            Reconsider();
-        }
+        AnnounceIfHeldBack();
     }
 }

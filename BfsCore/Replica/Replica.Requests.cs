@@ -20,7 +20,7 @@ public sealed partial class Replica
 
     private void HandleRequest(ReadOnlySpan<byte> message, SourceAddress source, int relayedBy)
     {
-        if (!Request.TryParse(message, _n, out Request request))
+        if (!Request.TryParse(message, _format, out Request request))
         {
             Drop(DropReason.Malformed);
             return;
@@ -38,9 +38,9 @@ public sealed partial class Replica
             return;
         }
         bool rightMac = HasRightMac(request, client);
-        bool proven = !rightMac && HasRightSignature(request, payer);
+        bool proven = rightMac ? _format.Signed : HasRightSignature(request, payer);
         bool authentic = rightMac || proven;
-        if (!rightMac && relayedBy < 0 && !IsReplica(client))
+        if (!(rightMac && _keys.KnowsClient(client)) && relayedBy < 0 && !IsReplica(client))
         {
             // Without its present key there is no replying to it either, however it proves its request.
             _keys.OnKeyTrouble(request.Client.Value, source, _now.MonotonicMicros);
@@ -227,7 +227,7 @@ public sealed partial class Replica
             ref StoredRequest? place = ref _deferredReads[_deferredOrder[i]];
             StoredRequest stored = place!;
             place = null;
-            BfsAssert.That(Request.TryParse(stored.Message, _n, out Request request));
+            BfsAssert.That(Request.TryParse(stored.Message, _format, out Request request));
             ExecuteReadOnly(request, stored.ClientIndex);
             _pool.Release(stored);
         }

@@ -17,11 +17,14 @@ public sealed partial class Replica
     /// <summary>h of §2.3.4: nothing at or below it is voted for.</summary>
     private SeqNum LowWaterMark => Last(_stable, _floor);
 
+    /// <summary>What it voted for at a number, and what proves that it prepared (BFT-PK).</summary>
+    private readonly record struct Voted(Digest Digest, bool Prepared, byte[] Certificate);
+
     /// <summary>What is being read from the log.</summary>
     private sealed class Restored
     {
         public SortedDictionary<long, Digest> Committed { get; } = [];
-        public SortedDictionary<long, (Digest Digest, bool Prepared)> Entries { get; } = [];
+        public SortedDictionary<long, Voted> Entries { get; } = [];
         public SortedSet<long> NullAnew { get; } = [];
     }
 
@@ -67,28 +70,34 @@ public sealed partial class Replica
             case VoteRecordKind.Base:
                 _view = record.View;
                 _floor = Last(_floor, record.Seq);
+                TakeStableCertificate(record);
                 CompareWithBase(record.Seq, record.Digest);
                 return true;
             case VoteRecordKind.PrePrepared:
-                if (restored.Entries.TryGetValue(seq, out (Digest Digest, bool Prepared) first) && first.Digest != record.Digest)
+                if (restored.Entries.TryGetValue(seq, out Voted first) && first.Digest != record.Digest)
                 {
                     // As primary it proposed anew: both belong to Q.
                     _sets.AddPrePrepared(new ViewChangeEntry(record.Seq, first.Digest, record.View));
                     _abandoned.Add((record.Seq, first.Digest));
                 }
-                restored.Entries[seq] = (record.Digest, false);
+                restored.Entries[seq] = new Voted(record.Digest, false, []);
                 NoteNullAnew(record, restored);
                 return record.Digest.IsZero || _oldBatches.TryKeep(record.Seq, record.Digest, record.Parts);
             case VoteRecordKind.OldBatch:
+                if (_format.Signed)
+                {
+                    _sets.AddPrePrepared(new ViewChangeEntry(record.Seq, record.Digest, record.View));
+                }
                 return _oldBatches.TryKeep(record.Seq, record.Digest, record.Parts);
             case VoteRecordKind.Prepared:
-                restored.Entries[seq] = (record.Digest, true);
+                restored.Entries[seq] = new Voted(record.Digest, true, TakeCertificate(record, Certificate.PreparedBytes(_format)));
                 return true;
             case VoteRecordKind.Committed:
                 restored.Committed[seq] = record.Digest;
                 ExecuteRestored(restored);
                 return true;
             case VoteRecordKind.Stable:
+                TakeStableCertificate(record);
                 TakeStable(record.Seq, record.Digest, restored);
                 return true;
             case VoteRecordKind.Silent:
@@ -131,7 +140,7 @@ public sealed partial class Replica
     {
         ReadOnlySpan<byte> parts = record.Parts;
         bool anew = record.Digest.IsZero && BatchMessage.TryTake(ref parts, out ReadOnlySpan<byte> message)
-            && PrePrepare.TryParse(message, _n, out PrePrepare prePrepare) && (prePrepare.Flags & PrePrepareFlags.Anew) != 0;
+            && PrePrepare.TryParse(message, _format, out PrePrepare prePrepare) && (prePrepare.Flags & PrePrepareFlags.Anew) != 0;
         _ = anew ? restored.NullAnew.Add(record.Seq.Value) : restored.NullAnew.Remove(record.Seq.Value);
     }
 
@@ -166,7 +175,7 @@ public sealed partial class Replica
         {
             OldBatch batch = _oldBatches.Find(entry.Seq, digest)!;
             TakeOver(entry, batch);
-            entry.Anew = PrePrepare.TryParse(batch.PrePrepare, _n, out PrePrepare prePrepare) && prePrepare.View == _view
+            entry.Anew = PrePrepare.TryParse(batch.PrePrepare, _format, out PrePrepare prePrepare) && prePrepare.View == _view
                 && (prePrepare.Flags & PrePrepareFlags.Anew) != 0;
         }
     }
@@ -210,13 +219,14 @@ public sealed partial class Replica
         _floor = Last(_floor, own.StableCheckpoint);
         _viewActive = false;
         _newView = null;
+        _sets.Replace(ViewChangeFacts.From(own));
+        TakeCertificates(own, restored);
         restored.Entries.Clear();
         restored.NullAnew.Clear();
         _abandoned.Clear();
         Leaving leaving = _leaving[Id.Value];
         leaving.Message = message.ToArray();
         (leaving.View, leaving.Identity, leaving.Authentic, leaving.Facts) = (own.View, own.Identity, true, ViewChangeFacts.From(own));
-        _sets.Replace(leaving.Facts);
         return true;
     }
 
@@ -256,7 +266,7 @@ public sealed partial class Replica
         {
             return;
         }
-        foreach ((long number, (Digest digest, bool prepared)) in restored.Entries)
+        foreach ((long number, (Digest digest, bool prepared, byte[] certificate)) in restored.Entries)
         {
             var seq = new SeqNum(number);
             if (seq <= LowWaterMark || seq > HighWaterMark || !_oldBatches.Has(seq, digest))
@@ -268,6 +278,7 @@ public sealed partial class Replica
             entry.Anew |= digest.IsZero && restored.NullAnew.Contains(number);
             entry.PrePrepared = true;
             entry.Prepared |= prepared;
+            entry.Certificate = certificate;
             if (!IsPrimary)
             {
                 entry.Prepares.Add(Id, digest);

@@ -85,12 +85,15 @@ public sealed partial class Replica
             || _lastIssued > _lastCommitted || _pages.LastCheckpoint > _stable;
     }
 
-    /// <summary>What the others are told: a replica whose state is in doubt wants to hear of every checkpoint.</summary>
-    private SeqNum StableForOthers => Diverged ? default : _stable;
+    /// <summary>
+    /// What the others are told: a replica whose state is in doubt, or that cannot prove its stable checkpoint, wants to hear of
+    /// every checkpoint.
+    /// </summary>
+    private SeqNum StableForOthers => Diverged || !CanProveStable ? default : _stable;
 
     private void SendStatus()
     {
-        var builder = new StatusActive.Builder(_message, _config.LogSize, _n);
+        var builder = new StatusActive.Builder(_message, _config.LogSize, _format);
         for (int i = 0; i < _config.LogSize; i++)
         {
             if (_log.Find(_lastCommitted + 1 + i) is not { } entry || entry.View != _view)
@@ -112,8 +115,8 @@ public sealed partial class Replica
         }
         // A batch executed tentatively still waits for commits: "executed" is what has committed.
         int size = builder.Finish(_view, StableForOthers, _lastCommitted, Id);
-        _keys.Authenticate(_message.AsSpan(0, StatusActive.HeaderBytes), _message.AsSpan(size - (_n * MessageHeader.TagBytes),
-            _n * MessageHeader.TagBytes));
+        _keys.Authenticate(_message.AsSpan(0, StatusActive.HeaderBytes), _message.AsSpan(size - _format.AuthenticatorBytes,
+            _format.AuthenticatorBytes));
         _network.MulticastToReplicas(_message.AsSpan(0, size));
         _lastStatusMicros = _now.MonotonicMicros;
         Counters.StatusSent++;
@@ -133,7 +136,7 @@ public sealed partial class Replica
 
     private void OnStatusActive(ReadOnlySpan<byte> message, SourceAddress source)
     {
-        if (!StatusActive.TryParse(message, _config.LogSize, _n, out StatusActive status))
+        if (!StatusActive.TryParse(message, _config.LogSize, _format, out StatusActive status))
         {
             Drop(DropReason.Malformed);
             return;
@@ -155,7 +158,7 @@ public sealed partial class Replica
         // In the same view too: the primary may have kept its pre-prepare from this replica (pitfall 13).
         SendCommittedAgain(status);
         SendMissingRequests(status);
-        if (IsPrimary && status.MissingCount > 0)
+        if (IsPrimary && status.MissingCount > 0 && !_format.Signed)
         {
             OnDoubts(status);
         }
@@ -239,12 +242,12 @@ public sealed partial class Replica
         if (IsPrimary)
         {
             ReadOnlySpan<byte> message = entry.PrePrepareMessage;
-            if (!PrePrepare.TryParse(message, _n, out PrePrepare prePrepare) || prePrepare.View != _view)
+            if (!PrePrepare.TryParse(message, _format, out PrePrepare prePrepare) || prePrepare.View != _view)
             {
                 // Proposed by the new view itself; who lacks the batch asks for it by digest.
                 return;
             }
-            int authenticatorBytes = _n * MessageHeader.TagBytes;
+            int authenticatorBytes = _format.AuthenticatorBytes;
             Span<byte> buffer = entry.PrePrepareBuffer(message.Length);
             _keys.Authenticate(message[..PrePrepare.HeaderBytes], buffer.Slice(message.Length - authenticatorBytes, authenticatorBytes));
             _network.SendToReplica(to, message);

@@ -39,10 +39,11 @@ public sealed partial class Replica
     public bool Suspects(ClientId client) => _standing[_config.ClientIndex(client)].Suspected;
 
     /// <summary>
-    /// Condition 1 of §3.2.2: the MAC for this replica is right, under a key of the session the request names.
+    /// Condition 1 of §3.2.2: the MAC for this replica is right, under a key of the session the request names; or the signature that
+    /// stands in its place in BFT-PK.
     /// </summary>
     private bool HasRightMac(in Request request, int client) =>
-        _keys.VerifyClient(client, request.Header, request.Authenticator) && request.Session == _keys.ClientSession(client);
+        _keys.VerifyClient(client, request);
 
     /// <summary>The client signed it; good in every session, so that all replicas decide alike.</summary>
     /// <param name="payer">The principal whose budget the check is charged to.</param>
@@ -81,7 +82,7 @@ public sealed partial class Replica
     private void DemandSignature(in Request request, int client)
     {
         ref Standing standing = ref _standing[client];
-        if (IsReplica(client) || request.Signed || request.ReadOnly || request.Session != _keys.ClientSession(client)
+        if (_format.Signed || IsReplica(client) || request.Signed || request.ReadOnly || request.Session != _keys.ClientSession(client)
             || _now.MonotonicMicros - standing.LastDemandMicros < DemandIntervalMicros)
         {
             return;
@@ -94,9 +95,9 @@ public sealed partial class Replica
     /// <summary>The client sent what others cannot authenticate.</summary>
     private void Suspect(int client, in Request request)
     {
-        if (IsReplica(client) || request.Session != _keys.ClientSession(client))
+        if (_format.Signed || IsReplica(client) || request.Session != _keys.ClientSession(client))
         {
-            // Of an earlier session: its keys are gone, which says nothing about the client.
+            // Of an earlier session: its keys are gone, which says nothing about the client. And who must sign anyway cannot be asked to.
             return;
         }
         if (!_standing[client].Suspected)
@@ -113,7 +114,7 @@ public sealed partial class Replica
         for (int i = 0; i < entry.ItemCount; i++)
         {
             ref BatchItem item = ref entry.Items[i];
-            if (!item.Authentic && entry.TryGetRequest(item, _n, out Request request))
+            if (!item.Authentic && entry.TryGetRequest(item, _format, out Request request))
             {
                 Suspect(item.ClientIndex, request);
             }
@@ -159,7 +160,7 @@ public sealed partial class Replica
         {
             return true;
         }
-        BfsAssert.That(Request.TryParse(request.Message, _n, out Request message));
+        BfsAssert.That(Request.TryParse(request.Message, _format, out Request message));
         Counters.SignaturesChecked++;
         request.Proven = _keys.VerifySignature(message);
         if (!request.Proven)

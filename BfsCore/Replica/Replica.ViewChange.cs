@@ -2,7 +2,7 @@ using BfsCore.Messages;
 
 namespace BfsCore.Replication;
 
-/// <summary>View changes with MACs (§2.3.5, §3.2.4): leaving a view, and what is told of that.</summary>
+/// <summary>View changes (§2.3.5, §3.2.4): leaving a view, and what is told of that.</summary>
 public sealed partial class Replica
 {
     /// <summary>The last VIEW-CHANGE of a replica, and who acknowledged which one.</summary>
@@ -75,7 +75,7 @@ public sealed partial class Replica
     /// <summary>The view is remembered before anybody hears of it, over a power failure too.</summary>
     private void AnnounceLeaving()
     {
-        if (_silent)
+        if (_silent || !CanProveStable)
         {
             return;
         }
@@ -87,6 +87,18 @@ public sealed partial class Replica
 
     private void MakeOwnViewChange()
     {
+        _sets.DiscardThrough(LowWaterMark);
+        IReadOnlyList<ViewChangeEntry> prepared = _sets.Prepared, prePrepared = _format.Signed ? [] : _sets.PrePrepared;
+        (List<ViewChangeEntry> checkpoints, byte[] certificates) = _format.Signed ? ProvenFacts(prepared) : (ClaimedCheckpoints(), []);
+        Leaving own = _leaving[Id.Value];
+        own.Message = new byte[ViewChange.SizeFor(checkpoints.Count, prepared.Count, prePrepared.Count, _format)];
+        ViewChange.Write(own.Message, _format, _view, LowWaterMark, Id, checkpoints, prepared, prePrepared, certificates);
+        BfsAssert.That(ViewChange.TryParse(own.Message, _config, out ViewChange message));
+        (own.View, own.Identity, own.Authentic, own.Facts) = (_view, message.Identity, true, ViewChangeFacts.From(message));
+    }
+
+    private List<ViewChangeEntry> ClaimedCheckpoints()
+    {
         var checkpoints = new List<ViewChangeEntry>();
         for (int i = 0; i < _pages.CheckpointCount; i++)
         {
@@ -96,13 +108,7 @@ public sealed partial class Replica
                 checkpoints.Add(new ViewChangeEntry(seq, _pages.CheckpointDigest(seq), default));
             }
         }
-        _sets.DiscardThrough(LowWaterMark);
-        IReadOnlyList<ViewChangeEntry> prepared = _sets.Prepared, prePrepared = _sets.PrePrepared;
-        Leaving own = _leaving[Id.Value];
-        own.Message = new byte[ViewChange.SizeFor(checkpoints.Count + prepared.Count + prePrepared.Count, _n)];
-        ViewChange.Write(own.Message, _n, _view, LowWaterMark, Id, checkpoints, prepared, prePrepared);
-        BfsAssert.That(ViewChange.TryParse(own.Message, _config, out ViewChange message));
-        (own.View, own.Identity, own.Authentic, own.Facts) = (_view, message.Identity, true, ViewChangeFacts.From(message));
+        return checkpoints;
     }
 
     private void SendOwnViewChange()
@@ -112,7 +118,7 @@ public sealed partial class Replica
             return;
         }
         byte[] message = _leaving[Id.Value].Message;
-        _keys.Authenticate(message.AsSpan(0, ViewChange.HeaderBytes), message.AsSpan(message.Length - (_n * MessageHeader.TagBytes)));
+        _keys.Authenticate(message.AsSpan(0, ViewChange.HeaderBytes), message.AsSpan(message.Length - _format.AuthenticatorBytes));
         _network.MulticastToReplicas(message);
     }
 
@@ -134,7 +140,7 @@ public sealed partial class Replica
             Drop(DropReason.WrongView);
             return;
         }
-        bool authentic = _keys.VerifyReplica(viewChange.Replica, viewChange.Header, viewChange.Authenticator(_n));
+        bool authentic = _keys.VerifyReplica(viewChange.Replica, viewChange.Header, viewChange.Authenticator(_format));
         if (!authentic)
         {
             Drop(DropReason.BadMac);
@@ -149,6 +155,12 @@ public sealed partial class Replica
             KeepUnproven(viewChange);
             return;
         }
+        if (!ProvesItsFacts(viewChange))
+        {
+            Drop(DropReason.BadCertificate);
+            return;
+        }
+        LearnCheckpoint(viewChange);
         leaving.Message = message.ToArray();
         (leaving.View, leaving.Identity, leaving.Authentic) = (viewChange.View, viewChange.Identity, true);
         leaving.Facts = ViewChangeFacts.From(viewChange);
@@ -187,7 +199,8 @@ public sealed partial class Replica
 
     private void Acknowledge(Leaving leaving, ReplicaId subject)
     {
-        if (subject != Id && leaving.Authentic && leaving.View == _view && !_silent)
+        // A signature is as good for the others as it is here.
+        if (subject != Id && leaving.Authentic && leaving.View == _view && !_silent && !_format.Signed)
         {
             _network.MulticastToReplicas(BuildAck(leaving, subject));
         }
@@ -195,14 +208,14 @@ public sealed partial class Replica
 
     private ReadOnlySpan<byte> BuildAck(Leaving leaving, ReplicaId subject)
     {
-        int size = ViewChangeAck.Write(_message, _n, _view, Id, subject, leaving.Identity);
-        _keys.Authenticate(_message.AsSpan(0, ViewChangeAck.HeaderBytes), _message.AsSpan(ViewChangeAck.HeaderBytes, _n * MessageHeader.TagBytes));
+        int size = ViewChangeAck.Write(_message, _format, _view, Id, subject, leaving.Identity);
+        _keys.Authenticate(_message.AsSpan(0, ViewChangeAck.HeaderBytes), _message.AsSpan(ViewChangeAck.HeaderBytes, _format.AuthenticatorBytes));
         return _message.AsSpan(0, size);
     }
 
     private void OnViewChangeAck(ReadOnlySpan<byte> message, SourceAddress source)
     {
-        if (!ViewChangeAck.TryParse(message, _n, out ViewChangeAck ack) || ack.Replica == ack.Subject)
+        if (_format.Signed || !ViewChangeAck.TryParse(message, _format, out ViewChangeAck ack) || ack.Replica == ack.Subject)
         {
             Drop(DropReason.Malformed);
             return;

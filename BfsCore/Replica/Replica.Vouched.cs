@@ -18,10 +18,19 @@ public sealed partial class Replica
         {
             return;
         }
+        if (_format.Signed && (viewChange.Identity == _leaving[replica.Value].Identity || !IsProven(viewChange)))
+        {
+            return;
+        }
         Leaving unproven = _unproven[replica.Value];
+        unproven.Authentic = _format.Signed;
         (unproven.View, unproven.Identity, unproven.Facts) = (viewChange.View, viewChange.Identity, ViewChangeFacts.From(viewChange));
         Reconsider();
     }
+
+    /// <summary>In BFT-PK nobody has to vouch for what is signed and proven, whatever else its sender told this replica.</summary>
+    private bool IsProven(in ViewChange viewChange) =>
+        _keys.VerifyReplica(viewChange.Replica, viewChange.Header, viewChange.Authenticator(_format)) && ProvesItsFacts(viewChange);
 
     /// <summary>What the new view calls the view-change of a replica; false while there is none that names it.</summary>
     private bool TryFindIdentity(ReplicaId replica, out Digest identity)
@@ -54,7 +63,8 @@ public sealed partial class Replica
             return told.Facts;
         }
         ulong except = (1UL << replica.Value) | (1UL << Id.Value) | (1UL << _view.Primary(_n).Value);
-        return unproven.View == _view && unproven.Identity == identity && told.Acks.Count(identity, except) >= _config.F ? unproven.Facts : null;
+        bool vouched = _format.Signed ? unproven.Authentic : told.Acks.Count(identity, except) >= _config.F;
+        return unproven.View == _view && unproven.Identity == identity && vouched ? unproven.Facts : null;
     }
 
     /// <summary>Whether a replica's view-change need not be sent again: it is the one that the new view names, or there is none yet.</summary>

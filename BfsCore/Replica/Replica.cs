@@ -14,6 +14,7 @@ public sealed partial class Replica : IServerEngine
 {
     private readonly ClusterConfig _config;
     private readonly int _n;
+    private readonly MessageFormat _format;
     private readonly PagedState _pages;
     private readonly IService _service;
     private bool _serviceIsOpen;
@@ -45,6 +46,7 @@ public sealed partial class Replica : IServerEngine
         Id = id;
         _config = config;
         _n = config.N;
+        _format = config.Format;
         _pages = pages;
         _service = service;
         _network = network;
@@ -55,7 +57,7 @@ public sealed partial class Replica : IServerEngine
         _keys = new ReplicaKeys(config, id, network, exchange, entropy, store, _budget);
         long tableBytes = ReplyTable.SizeFor(config);
         _replies = new ReplyTable(pages.Window(0, tableBytes), config);
-        _pool = new RequestPool(_n, config.InlineThresholdBytes);
+        _pool = new RequestPool(_format, config.InlineThresholdBytes);
         _log = new MessageLog(config, _pool);
         _pending = new StoredRequest?[config.RequesterCount * config.SlotsPerClient];
         _standing = new Standing[config.RequesterCount];
@@ -73,12 +75,13 @@ public sealed partial class Replica : IServerEngine
         _message = new byte[Limits.MaxResultBytes + 4096];
         _stable = _lastExecuted = _lastCommitted = _lastIssued = pages.LastCheckpoint;
         _sets = new ViewChangeSets(config.F);
+        _rule = _format.Signed ? new CertificatesRule() : new ClaimsRule(config.F);
         _oldBatches = new OldBatches(config);
         _watch = new PrimaryWatch(_n);
         _responseMicros = LongestTimeoutMicros / TimeoutResponses;
         _claims = new CommittedClaims(_n, config.LogSize);
         _committedBatches = new (SeqNum, Digest)[2 * config.LogSize];
-        _learned = new LogEntry(_n);
+        _learned = new LogEntry(_format);
         _heardMicros = new long[_n];
         _unproven = [.. Enumerable.Range(0, _n).Select(_ => new Leaving(_n))];
         _recoveriesSeen = new ulong[_n];

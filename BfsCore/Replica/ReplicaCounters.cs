@@ -20,6 +20,7 @@ public enum DropReason
     Unsigned,
     BadSignature,
     OverBudget,
+    BadCertificate,
 }
 
 /// <summary>What a replica has done since it started. Tests assert on them, because the algorithm masks faults (§10 of the design).</summary>

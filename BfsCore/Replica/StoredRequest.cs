@@ -57,10 +57,10 @@ public sealed class StoredRequest
 }
 
 /// <summary>Buffers for requests in two sizes; steady state allocates nothing.</summary>
-public sealed class RequestPool(int n, int inlineThresholdBytes)
+public sealed class RequestPool(MessageFormat format, int inlineThresholdBytes)
 {
-    private readonly int _smallBytes = Request.SizeFor(Math.Max(inlineThresholdBytes, 512), n) + Request.SignatureBytes;
-    private readonly int _largeBytes = Request.SizeFor(Limits.MaxOperationBytes, n) + Request.SignatureBytes;
+    private readonly int _smallBytes = Request.SizeFor(Math.Max(inlineThresholdBytes, 512), format) + Request.SignatureBytes;
+    private readonly int _largeBytes = Request.SizeFor(Limits.MaxOperationBytes, format) + Request.SignatureBytes;
     private readonly Stack<StoredRequest> _small = new();
     private readonly Stack<StoredRequest> _large = new();
 
@@ -71,7 +71,7 @@ public sealed class RequestPool(int n, int inlineThresholdBytes)
     public StoredRequest Keep(in Request request, int clientIndex, bool authentic, bool proven = false)
     {
         // With room for its signature: the signed copy of it may take its place.
-        bool small = Request.SizeFor(request.OperationBytes, n) + Request.SignatureBytes <= _smallBytes;
+        bool small = Request.SizeFor(request.OperationBytes, format) + Request.SignatureBytes <= _smallBytes;
         Stack<StoredRequest> free = small ? _small : _large;
         StoredRequest stored = free.Count > 0 ? free.Pop() : new StoredRequest(new byte[small ? _smallBytes : _largeBytes]);
         InUseBytes += stored.Buffer.Length;
@@ -102,7 +102,7 @@ public sealed class RequestPool(int n, int inlineThresholdBytes)
     {
         request.Message.CopyTo(stored.Buffer);
         stored.SizeBytes = request.Message.Length;
-        stored.Signed = request.Signed;
+        stored.Signed = request.Signed || proven;
         stored.Proven = proven;
     }
 

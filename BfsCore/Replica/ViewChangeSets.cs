@@ -11,6 +11,9 @@ public sealed class ViewChangeSets(int f)
     private readonly SortedDictionary<long, ViewChangeEntry> _prepared = [];
     private readonly SortedDictionary<long, List<ViewChangeEntry>> _prePrepared = [];
 
+    // In BFT-PK, what proves the entries of P.
+    private readonly SortedDictionary<long, byte[]> _certificates = [];
+
     /// <summary>Takes over what the log says of a view that is being left.</summary>
     public void Add(LogEntry entry)
     {
@@ -18,9 +21,21 @@ public sealed class ViewChangeSets(int f)
         if (entry.Prepared)
         {
             _prepared[entry.Seq.Value] = found;
+            Certify(entry.Seq, entry.Certificate);
         }
         AddPrePrepared(found);
     }
+
+    /// <summary>Keeps what proves the entry of P for a number.</summary>
+    public void Certify(SeqNum seq, byte[] certificate)
+    {
+        if (certificate.Length > 0)
+        {
+            _certificates[seq.Value] = certificate;
+        }
+    }
+
+    public byte[] CertificateOf(SeqNum seq) => _certificates[seq.Value];
 
     /// <summary>Adds to Q alone.</summary>
     public void AddPrePrepared(ViewChangeEntry found)
@@ -43,6 +58,7 @@ public sealed class ViewChangeSets(int f)
     {
         _prepared.Clear();
         _prePrepared.Clear();
+        _certificates.Clear();
         foreach (ViewChangeEntry p in facts.Prepared)
         {
             _prepared[p.Seq.Value] = p;
@@ -62,6 +78,7 @@ public sealed class ViewChangeSets(int f)
     {
         Discard(_prepared, stable.Value);
         Discard(_prePrepared, stable.Value);
+        Discard(_certificates, stable.Value);
     }
 
     private static void Discard<T>(SortedDictionary<long, T> entries, long through)

@@ -125,6 +125,10 @@ internal sealed class RecoveryMonitor : IDisposable
         {
             throw new MonitorException("an unreplicated server has no others to recover with");
         }
+        if (!_config.CanRecover)
+        {
+            throw new MonitorException("a cluster of mode bft-pk has no recovery: its signatures cannot be made invalid (§3.1)");
+        }
         if (_run is not null || !await _one.WaitAsync(0).ConfigureAwait(false))
         {
             throw new MonitorException($"replica {_id.Value} is recovering, starting or stopping already");

@@ -38,7 +38,7 @@ internal sealed class ReplicaSupervisor(ClusterDirectory directory, ClusterConfi
     /// <exception cref="IOException">A process cannot be started.</exception>
     public async Task BootAsync(bool recover)
     {
-        if (config.Mode != ClusterMode.NoRep)
+        if (config.CanRecover)
         {
             StartHolder();
         }

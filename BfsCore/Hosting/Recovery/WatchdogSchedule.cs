@@ -11,7 +11,7 @@ public static class WatchdogSchedule
     /// <param name="after">UTC.</param>
     public static DateTime? Next(ClusterConfig config, ReplicaId id, DateTime after)
     {
-        if (config.WatchdogSeconds == 0 || config.Mode == ClusterMode.NoRep)
+        if (config.WatchdogSeconds == 0 || !config.CanRecover)
         {
             return null;
         }

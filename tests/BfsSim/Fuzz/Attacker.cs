@@ -88,7 +88,7 @@ internal sealed class Attacker(ClusterConfig config, ReplicaId replica, ClientId
                 if (m.Length > NewKey.SignatureBytes)
                 {
                     int signer = BinaryPrimitives.ReadUInt16LittleEndian(m[8..]) < config.N ? replica.Value : client.Value;
-                    exchange.SignRequest(new ClientId(signer), m[..^NewKey.SignatureBytes], m[^NewKey.SignatureBytes..]);
+                    exchange.Sign(signer, m[..^NewKey.SignatureBytes], m[^NewKey.SignatureBytes..]);
                 }
                 return;
             default:
@@ -133,7 +133,7 @@ internal sealed class Attacker(ClusterConfig config, ReplicaId replica, ClientId
         }
         if (signed && random.PerMille(800))
         {
-            exchange.SignRequest(client, m[..Request.HeaderBytes], m[^Request.SignatureBytes..]);
+            exchange.Sign(client.Value, m[..Request.HeaderBytes], m[^Request.SignatureBytes..]);
         }
     }
 

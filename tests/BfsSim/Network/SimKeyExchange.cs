@@ -52,13 +52,10 @@ public sealed class SimKeyExchange(int replicas, ulong clusterSecret) : IKeyExch
         return true;
     }
 
-    public void SignRequest(ClientId self, ReadOnlySpan<byte> header, Span<byte> signature) =>
-        Sign(self.Value, header, signature);
-
-    public bool VerifyRequest(ClientId client, ReadOnlySpan<byte> header, ReadOnlySpan<byte> signature)
+    public bool Verify(int principal, ReadOnlySpan<byte> header, ReadOnlySpan<byte> signature)
     {
         Span<byte> expected = stackalloc byte[NewKey.SignatureBytes];
-        Sign(client.Value, header, expected);
+        Sign(principal, header, expected);
         return expected.SequenceEqual(signature);
     }
 
@@ -72,7 +69,7 @@ public sealed class SimKeyExchange(int replicas, ulong clusterSecret) : IKeyExch
         SHA256.HashData(input, pad);
     }
 
-    private void Sign(int principal, ReadOnlySpan<byte> message, Span<byte> signature)
+    public void Sign(int principal, ReadOnlySpan<byte> message, Span<byte> signature)
     {
         var input = new byte[12 + message.Length];
         BinaryPrimitives.WriteUInt64LittleEndian(input, clusterSecret);

@@ -257,10 +257,10 @@ public sealed class FairnessTests
             return inner.TryOpen(message, self, key);
         }
 
-        public void SignRequest(ClientId self, ReadOnlySpan<byte> header, Span<byte> signature) => inner.SignRequest(self, header, signature);
+        public void Sign(int self, ReadOnlySpan<byte> header, Span<byte> signature) => inner.Sign(self, header, signature);
 
-        public bool VerifyRequest(ClientId client, ReadOnlySpan<byte> header, ReadOnlySpan<byte> signature) =>
-            inner.VerifyRequest(client, header, signature);
+        public bool Verify(int principal, ReadOnlySpan<byte> header, ReadOnlySpan<byte> signature) =>
+            inner.Verify(principal, header, signature);
     }
 
     private sealed class NoNetwork : INetwork

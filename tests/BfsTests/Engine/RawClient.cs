@@ -65,7 +65,7 @@ internal sealed class RawClient(InMemoryCluster cluster, int client)
         }
         if (signature is { } right)
         {
-            cluster.ExchangeOf(client).SignRequest(new ClientId(Id), header, buffer.AsSpan(size));
+            cluster.ExchangeOf(client).Sign(Id, header, buffer.AsSpan(size));
             buffer[^1] ^= right ? (byte)0 : (byte)1;
         }
         return buffer;
