@@ -150,9 +150,13 @@ public sealed partial class Replica
     {
         if (_format.Signed && message.CheckpointCount > 0 && message.StableCheckpoint >= LowWaterMark)
         {
+            bool heldBack = !CanProveStable;
             _stableCertificates.TryAdd(message.StableCheckpoint.Value,
                 (message.Checkpoint(0).Digest, message.CheckpointCertificate(_format).ToArray()));
-            AnnounceIfHeldBack();
+            if (heldBack && CanProveStable && !_restoring)
+            {
+                AnnounceIfHeldBack();
+            }
         }
     }
 

@@ -86,6 +86,9 @@ public sealed record SimOptions
     /// <summary>How many replicas an attacker owns one after the other, each until it has recovered (§4.3.3).</summary>
     public int Intrusions { get; init; }
 
+    /// <summary>BFT-PK: signatures instead of MACs (§2.3).</summary>
+    public bool Signed { get; init; }
+
     /// <summary>From here on the network is perfect, and what is outstanding must complete.</summary>
     public required long HealMicros { get; init; }
 

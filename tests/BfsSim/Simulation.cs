@@ -163,6 +163,8 @@ public sealed class Simulation : IDisposable
 
     private static ClusterConfig BuildConfig(SimOptions options, long stateBytes) => new()
     {
+        Mode = options.Signed ? ClusterMode.BftPk : ClusterMode.Bft,
+        WatchdogSeconds = 0,
         Replicas = [.. Enumerable.Range(0, options.Replicas).Select(i =>
             new ReplicaInfo(new ReplicaId(i), "simulated", i, ReadOnlyMemory<byte>.Empty))],
         Clients = [.. Enumerable.Range(0, options.Clients + options.FaultyClients).Select(i => new ClientInfo(

@@ -9,10 +9,10 @@ public sealed class Batch
 {
     private const int MaxEntries = 1024;
 
-    private Batch(PrePrepare message, int n)
+    private Batch(PrePrepare message, MessageFormat format)
     {
         (View, Seq, TimeNanos, Primary) = (message.View, message.Seq, message.TimeNanos, message.Primary);
-        PrePrepare.EntryReader reader = message.Entries(n);
+        PrePrepare.EntryReader reader = message.Entries(format);
         while (reader.Next())
         {
             byte[] bytes;
@@ -36,8 +36,8 @@ public sealed class Batch
     public ReplicaId Primary { get; }
     public List<(byte[] Bytes, ClientId Client, Digest Digest)> Entries { get; } = [];
 
-    public static Batch? TryRead(byte[] message, int n) =>
-        PrePrepare.TryParse(message, n, out PrePrepare prePrepare) ? new Batch(prePrepare, n) : null;
+    public static Batch? TryRead(byte[] message, MessageFormat format) =>
+        PrePrepare.TryParse(message, format, out PrePrepare prePrepare) ? new Batch(prePrepare, format) : null;
 
     /// <summary>The message, authentic; a batch without requests is the null batch.</summary>
     public byte[] Write(FaultyReplica self) => Write(self, Primary.Value);
@@ -47,7 +47,7 @@ public sealed class Batch
     {
         BfsAssert.That(Entries.Count <= MaxEntries);
         int payload = Entries.Sum(e => e.Bytes.Length);
-        var message = new byte[PrePrepare.SizeFor(payload, self.N)];
+        var message = new byte[PrePrepare.SizeFor(payload, self.Format)];
         var scratch = new byte[12 + (Entries.Count * Digest.SizeBytes)];
         int at = PrePrepare.HeaderBytes;
         for (int i = 0; i < Entries.Count; i++)
@@ -58,7 +58,7 @@ public sealed class Batch
         }
         long time = Entries.Count == 0 ? 0 : TimeNanos;
         Digest digest = PrePrepare.BatchDigest(time, Entries.Count, scratch);
-        PrePrepare.WriteHeader(message, self.N, View, Seq, time, digest, Entries.Count, new ReplicaId(primary), payload);
+        PrePrepare.WriteHeader(message, self.Format, View, Seq, time, digest, Entries.Count, new ReplicaId(primary), payload);
         return self.Seal(message);
     }
 

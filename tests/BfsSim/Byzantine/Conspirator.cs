@@ -60,7 +60,7 @@ public sealed class Conspirator : ISendStrategy
     private void Propose(int to, byte[] message, Action<byte[]> send)
     {
         (long View, long Seq) numbers = Batch.NumbersOf(message);
-        if (to == _group && (_told.ContainsKey(numbers) || _self.Random.PerMille(_lyingPerMille)) && Batch.TryRead(message, _self.N) is { } batch)
+        if (to == _group && (_told.ContainsKey(numbers) || _self.Random.PerMille(_lyingPerMille)) && Batch.TryRead(message, _self.Format) is { } batch)
         {
             batch.TimeNanos++;
             message = batch.Write(_self);
@@ -78,8 +78,8 @@ public sealed class Conspirator : ISendStrategy
 
     private void SendVote(MessageTag tag, (long View, long Seq) numbers, byte[] prePrepare, Action<byte[]> send)
     {
-        var vote = new byte[Vote.SizeFor(_self.N)];
-        Vote.Write(vote, tag, _self.N, new View(numbers.View), new SeqNum(numbers.Seq), Batch.DigestOf(prePrepare),
+        var vote = new byte[Vote.SizeFor(_self.Format)];
+        Vote.Write(vote, tag, _self.Format, new View(numbers.View), new SeqNum(numbers.Seq), Batch.DigestOf(prePrepare),
             new ReplicaId(_self.Address));
         send(_self.Seal(vote));
     }
@@ -139,8 +139,7 @@ public sealed class Conspirator : ISendStrategy
     private byte[] Write(in ViewChange honest, SeqNum stable, IReadOnlyList<ViewChangeEntry> checkpoints,
         IReadOnlyList<ViewChangeEntry> p, IReadOnlyList<ViewChangeEntry> q)
     {
-        var message = new byte[ViewChange.SizeFor(checkpoints.Count + p.Count + q.Count, _self.N)];
-        ViewChange.Write(message, _self.N, honest.View, stable, honest.Replica, checkpoints, p, q);
-        return _self.Seal(message);
+        _self.ViewChanges.Learn(honest);
+        return _self.ViewChanges.Write(honest.View, stable, honest.Replica, checkpoints, p, q);
     }
 }

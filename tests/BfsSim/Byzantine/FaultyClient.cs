@@ -5,7 +5,7 @@ using BfsCore.Messages;
 namespace BfsSim.Byzantine;
 
 /// <summary>What a strategy has of the client that it makes lie.</summary>
-public sealed class FaultyClient(BftClient client, int replicas, SimRandom random, Tally tally)
+public sealed class FaultyClient(BftClient client, MessageFormat format, SimRandom random, Tally tally)
 {
     public SimRandom Random { get; } = random;
 
@@ -14,24 +14,24 @@ public sealed class FaultyClient(BftClient client, int replicas, SimRandom rando
     /// <summary>A request like another, changed, authentic.</summary>
     public byte[] Write(in Request like, ReadOnlySpan<byte> operation, bool readOnly, int slot, ulong timestamp)
     {
-        var message = new byte[Request.SizeFor(operation.Length, replicas)];
-        Request.Write(message, replicas, like.Client, slot, readOnly, like.Session, timestamp, like.Replier,
+        var message = new byte[Request.SizeFor(operation.Length, format)];
+        Request.Write(message, format, like.Client, slot, readOnly, like.Session, timestamp, like.Replier,
             like.Flags & RequestFlags.Retransmission, operation);
         client.Seal(message);
         return message;
     }
 
     /// <summary>Where it takes the primary to be.</summary>
-    public int Primary => client.View.Primary(replicas).Value;
+    public int Primary => client.View.Primary(format.N).Value;
 
-    public int Replicas => replicas;
+    public int Replicas => format.N;
 
-    public bool TryRead(byte[] message, out Request request) => Request.TryParse(message, replicas, out request);
+    public bool TryRead(byte[] message, out Request request) => Request.TryParse(message, format, out request);
 
     public byte[] WithWrongMac(byte[] message, in Request request, int replica)
     {
         var changed = (byte[])message.Clone();
-        changed[Request.HeaderBytes + request.OperationBytes + (replica * MessageHeader.TagBytes)] ^= 1;
+        changed[Request.HeaderBytes + request.OperationBytes + (replica * MessageHeader.TagBytes % format.AuthenticatorBytes)] ^= 1;
         return changed;
     }
 }

@@ -16,6 +16,10 @@ public sealed class FaultyReplica(ReplicaNode node, ClusterConfig config, EventQ
     public ClusterConfig Config { get; } = config;
     public SimRandom Random { get; } = random;
     public int N { get; } = config.N;
+    public MessageFormat Format { get; } = config.Format;
+
+    /// <summary>What it can prove and forge in a VIEW-CHANGE.</summary>
+    public ProvenViewChange ViewChanges => field ??= new ProvenViewChange(this);
     public int Address => node.Address;
     public Replica Engine => node.Replica;
 
@@ -67,7 +71,7 @@ public sealed class FaultyReplica(ReplicaNode node, ClusterConfig config, EventQ
         if (tag == MessageTag.Reply)
         {
             int client = BitConverter.ToInt32(message, 32);
-            Span<byte> mac = message.AsSpan(message.Length - MessageHeader.TagBytes);
+            Span<byte> mac = message.AsSpan(message.Length - Format.ReplyProofBytes);
             if (client < N)
             {
                 keys.AuthenticateTo(new ReplicaId(client), message.AsSpan(0, Reply.HeaderBytes), mac);
@@ -79,7 +83,7 @@ public sealed class FaultyReplica(ReplicaNode node, ClusterConfig config, EventQ
         }
         else if (AuthenticatedBytes(tag) is var header and > 0)
         {
-            keys.Authenticate(message.AsSpan(0, header), message.AsSpan(message.Length - (N * MessageHeader.TagBytes)));
+            keys.Authenticate(message.AsSpan(0, header), message.AsSpan(message.Length - Format.AuthenticatorBytes));
         }
         return message;
     }

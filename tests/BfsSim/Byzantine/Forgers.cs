@@ -11,12 +11,12 @@ public sealed class Impersonator(FaultyReplica self) : ISendStrategy
     public void Send(int to, byte[] message, Action<byte[]> send)
     {
         MessageTag tag = FaultyReplica.TagOf(message);
-        if (to >= self.N && Reply.TryParse(message, out Reply reply))
+        if (to >= self.N && Reply.TryParse(message, self.Format, out Reply reply))
         {
             SendReplies(reply, send);
         }
         send(message);
-        if (to == _victim && tag == MessageTag.PrePrepare && Batch.TryRead(message, self.N) is { } batch)
+        if (to == _victim && tag == MessageTag.PrePrepare && Batch.TryRead(message, self.Format) is { } batch)
         {
             ForAllOthers(to, name => Vote(MessageTag.Prepare, batch, message, name, send));
             ForAllOthers(to, name => Vote(MessageTag.Commit, batch, message, name, send));
@@ -36,8 +36,8 @@ public sealed class Impersonator(FaultyReplica self) : ISendStrategy
 
     private void Vote(MessageTag tag, Batch batch, byte[] prePrepare, int name, Action<byte[]> send)
     {
-        var vote = new byte[BfsCore.Messages.Vote.SizeFor(self.N)];
-        BfsCore.Messages.Vote.Write(vote, tag, self.N, batch.View, batch.Seq, Batch.DigestOf(prePrepare), new ReplicaId(name));
+        var vote = new byte[BfsCore.Messages.Vote.SizeFor(self.Format)];
+        BfsCore.Messages.Vote.Write(vote, tag, self.Format, batch.View, batch.Seq, Batch.DigestOf(prePrepare), new ReplicaId(name));
         self.Count(this);
         send(self.Seal(vote));
     }
@@ -49,8 +49,8 @@ public sealed class Impersonator(FaultyReplica self) : ISendStrategy
         Digest digest = Digest.Read(System.Security.Cryptography.SHA256.HashData(result));
         for (int name = 0; name < self.N; name++)
         {
-            var forged = new byte[Reply.HeaderBytes + result.Length + MessageHeader.TagBytes];
-            Reply.Write(forged, ReplyFlags.None, reply.View, reply.Session, reply.Timestamp, reply.Client, reply.Slot, new ReplicaId(name), digest, result);
+            var forged = new byte[Reply.HeaderBytes + result.Length + self.Format.ReplyProofBytes];
+            Reply.Write(forged, self.Format, ReplyFlags.None, reply.View, reply.Session, reply.Timestamp, reply.Client, reply.Slot, new ReplicaId(name), digest, result);
             self.Count(this);
             send(self.Seal(forged));
         }
@@ -66,13 +66,13 @@ public sealed class Substitutor(FaultyReplica self) : ISendStrategy
     public void Send(int to, byte[] message, Action<byte[]> send)
     {
         MessageTag tag = FaultyReplica.TagOf(message);
-        if (tag == MessageTag.Reply && Reply.TryParse(message, out Reply reply) && reply.HasResult && reply.Result.Length > 0)
+        if (tag == MessageTag.Reply && Reply.TryParse(message, self.Format, out Reply reply) && reply.HasResult && reply.Result.Length > 0)
         {
             message = (byte[])message.Clone();
             message[Reply.HeaderBytes + self.Random.Below(reply.Result.Length)]++;
             self.Count(this);
         }
-        else if (to == _victim && tag == MessageTag.PrePrepare && PrePrepare.TryParse(message, self.N, out PrePrepare prePrepare))
+        else if (to == _victim && tag == MessageTag.PrePrepare && PrePrepare.TryParse(message, self.Format, out PrePrepare prePrepare))
         {
             message = _requests ? WithOtherRequest(prePrepare) : WithOtherTime(message);
         }
@@ -82,11 +82,11 @@ public sealed class Substitutor(FaultyReplica self) : ISendStrategy
     private byte[] WithOtherRequest(in PrePrepare prePrepare)
     {
         byte[] changed = prePrepare.Message.ToArray();
-        PrePrepare.EntryReader reader = prePrepare.Entries(self.N);
+        PrePrepare.EntryReader reader = prePrepare.Entries(self.Format);
         while (reader.Next())
         {
             int at = PrePrepare.HeaderBytes + reader.InlineOffset;
-            if (reader.InlineBytes > 0 && Request.TryParse(changed.AsSpan(at, reader.InlineBytes), self.N, out Request request)
+            if (reader.InlineBytes > 0 && Request.TryParse(changed.AsSpan(at, reader.InlineBytes), self.Format, out Request request)
                 && request.OperationBytes > 0)
             {
                 // The last byte of an operation is of its value.
@@ -99,7 +99,7 @@ public sealed class Substitutor(FaultyReplica self) : ISendStrategy
 
     private byte[] WithOtherTime(byte[] message)
     {
-        if (Batch.TryRead(message, self.N) is not { Entries.Count: > 0 } batch)
+        if (Batch.TryRead(message, self.Format) is not { Entries.Count: > 0 } batch)
         {
             return message;
         }
@@ -133,23 +133,23 @@ public sealed class RequestForger(FaultyReplica self) : ISendStrategy
 
     private byte[] Forge(byte[] message)
     {
-        if (!PrePrepare.TryParse(message, self.N, out PrePrepare prePrepare) || Batch.TryRead(message, self.N) is not { } batch)
+        if (!PrePrepare.TryParse(message, self.Format, out PrePrepare prePrepare) || Batch.TryRead(message, self.Format) is not { } batch)
         {
             return message;
         }
-        PrePrepare.EntryReader reader = prePrepare.Entries(self.N);
+        PrePrepare.EntryReader reader = prePrepare.Entries(self.Format);
         for (int i = 0; reader.Next(); i++)
         {
             if (reader.InlineBytes > 0 && self.Random.PerMille(300)
-                && Request.TryParse(prePrepare.Payload.Slice(reader.InlineOffset, reader.InlineBytes), self.N, out Request like) && like.OperationBytes > 0)
+                && Request.TryParse(prePrepare.Payload.Slice(reader.InlineOffset, reader.InlineBytes), self.Format, out Request like) && like.OperationBytes > 0)
             {
                 byte[] operation = like.Operation.ToArray();
                 operation[^1]++;
-                var request = new byte[Request.SizeFor(operation.Length, self.N)];
-                Request.Write(request, self.N, like.Client, like.Slot, readOnly: false, like.Session, like.Timestamp, like.Replier, RequestFlags.None, operation);
+                var request = new byte[Request.SizeFor(operation.Length, self.Format)];
+                Request.Write(request, self.Format, like.Client, like.Slot, readOnly: false, like.Session, like.Timestamp, like.Replier, RequestFlags.None, operation);
                 var bytes = new byte[4 + request.Length];
                 PrePrepare.AppendInline(bytes, 0, request);
-                Request.TryParse(request, self.N, out Request forged);
+                Request.TryParse(request, self.Format, out Request forged);
                 batch.Entries[i] = (bytes, like.Client, forged.Digest);
                 self.Count(this);
             }

@@ -22,7 +22,7 @@ public sealed class Equivocator(FaultyReplica self) : ISendStrategy
         {
             send(message);
         }
-        else if (tag == MessageTag.PrePrepare && Batch.TryRead(message, self.N) is { } batch)
+        else if (tag == MessageTag.PrePrepare && Batch.TryRead(message, self.Format) is { } batch)
         {
             Change(batch);
             byte[] changed = batch.Write(self);
@@ -115,7 +115,7 @@ public sealed class TimeTraveller(FaultyReplica self) : ISendStrategy
     public void Send(int to, byte[] message, Action<byte[]> send)
     {
         if (FaultyReplica.TagOf(message) == MessageTag.PrePrepare && self.Random.PerMille(500)
-            && Batch.TryRead(message, self.N) is { Entries.Count: > 0 } batch)
+            && Batch.TryRead(message, self.Format) is { Entries.Count: > 0 } batch)
         {
             batch.TimeNanos = self.Random.Below(5) switch
             {
@@ -144,7 +144,7 @@ public sealed class Starver(FaultyReplica self) : ISendStrategy
             self.Count(this);
             return;
         }
-        if (FaultyReplica.TagOf(message) == MessageTag.PrePrepare && Batch.TryRead(message, self.N) is { } batch
+        if (FaultyReplica.TagOf(message) == MessageTag.PrePrepare && Batch.TryRead(message, self.Format) is { } batch
             && batch.Entries.RemoveAll(e => e.Client == self.Config.Clients[_client].Id) > 0)
         {
             self.Count(this);

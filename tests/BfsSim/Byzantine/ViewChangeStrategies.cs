@@ -31,6 +31,7 @@ public sealed class ViewChangeLiar(FaultyReplica self) : ISendStrategy
 
     private byte[] Lie(in ViewChange honest)
     {
+        self.ViewChanges.Learn(honest);
         ViewChangeFacts facts = ViewChangeFacts.From(honest);
         SeqNum stable = facts.StableCheckpoint;
         List<ViewChangeEntry> c = [.. facts.Checkpoints], p = [.. facts.Prepared], q = [.. facts.PrePrepared];
@@ -41,9 +42,7 @@ public sealed class ViewChangeLiar(FaultyReplica self) : ISendStrategy
         c.Sort(BySeq);
         p.Sort(BySeq);
         q.Sort(BySeq);
-        var message = new byte[ViewChange.SizeFor(c.Count + p.Count + q.Count, self.N)];
-        ViewChange.Write(message, self.N, honest.View, stable, honest.Replica, c, p, q);
-        return self.Seal(message);
+        return self.ViewChanges.Write(honest.View, stable, honest.Replica, c, p, q);
     }
 
     private static int BySeq(ViewChangeEntry a, ViewChangeEntry b) => a.Seq.CompareTo(b.Seq);
@@ -106,7 +105,7 @@ public sealed class FalseAcknowledger(FaultyReplica self) : ISendStrategy
 {
     public void Send(int to, byte[] message, Action<byte[]> send)
     {
-        if (ViewChangeAck.TryParse(message, self.N, out ViewChangeAck ack))
+        if (ViewChangeAck.TryParse(message, self.Format, out ViewChangeAck ack))
         {
             self.Count(this);
             send(Ack(ack.View, self.Random.PerMille(500) ? ack.Subject : Other()));
@@ -123,8 +122,8 @@ public sealed class FalseAcknowledger(FaultyReplica self) : ISendStrategy
 
     private byte[] Ack(View view, ReplicaId subject)
     {
-        var message = new byte[ViewChangeAck.SizeFor(self.N)];
-        ViewChangeAck.Write(message, self.N, view, new ReplicaId(self.Address), subject, self.RandomDigest());
+        var message = new byte[ViewChangeAck.SizeFor(self.Format)];
+        ViewChangeAck.Write(message, self.Format, view, new ReplicaId(self.Address), subject, self.RandomDigest());
         return self.Seal(message);
     }
 }
@@ -181,9 +180,26 @@ public sealed class NewViewLiar(FaultyReplica self) : ISendStrategy
                 checkpoint += self.Config.CheckpointPeriod;
                 break;
         }
-        var message = new byte[NewView.HeaderBytes + ((v.Count + x.Count) * ViewChange.EntryBytes) + (self.N * MessageHeader.TagBytes)];
-        NewView.Write(message, self.N, honest.View, checkpoint, state, honest.Primary, v, x);
+        var message = new byte[NewView.SizeFor(v.Count, x.Count, self.Format)];
+        NewView.Write(message, self.Format, honest.View, checkpoint, state, honest.Primary, v, x, Signed(honest.View, checkpoint, x));
         return self.Seal(message);
+    }
+
+    /// <summary>Its pre-prepares of what it decided: right ones, or all but the last.</summary>
+    private byte[] Signed(View view, SeqNum checkpoint, List<ViewChangeEntry> batches)
+    {
+        if (!self.Format.Signed)
+        {
+            return [];
+        }
+        var signatures = new byte[batches.Count * MessageFormat.SignatureBytes];
+        Span<byte> header = stackalloc byte[PrePrepare.HeaderBytes];
+        for (int i = 0; i < batches.Count - (self.Random.PerMille(200) ? 1 : 0); i++)
+        {
+            NewView.PrePrepareHeader(header, self.Format, view, checkpoint + 1 + i, batches[i].Digest);
+            self.Engine.Keys.Authenticate(header, signatures.AsSpan(i * MessageFormat.SignatureBytes, MessageFormat.SignatureBytes));
+        }
+        return signatures;
     }
 }
 
@@ -198,16 +214,22 @@ public sealed class Deserter : ISendStrategy
         self.Repeatedly(self.Random.Choose(500, 20_000, 500_000), Desert);
     }
 
-    public void Send(int to, byte[] message, Action<byte[]> send) => send(message);
+    public void Send(int to, byte[] message, Action<byte[]> send)
+    {
+        if (ViewChange.TryParse(message, _self.Config, out ViewChange honest) && honest.Replica.Value == _self.Address)
+        {
+            _self.ViewChanges.Learn(honest);
+        }
+        send(message);
+    }
 
     private void Desert()
     {
         var view = new View(_self.Engine.View.Value + _self.Random.Choose(1, 1, 2, 4, 1_000_000));
         List<ViewChangeEntry> c = _self.Engine.StateIsWhole
             ? [new ViewChangeEntry(_self.Engine.StableCheckpoint, _self.Engine.StableDigest, default)] : [];
-        var message = new byte[ViewChange.SizeFor(c.Count, _self.N)];
-        ViewChange.Write(message, _self.N, view, _self.Engine.StableCheckpoint, new ReplicaId(_self.Address), c, [], []);
+        byte[] message = _self.ViewChanges.Write(view, _self.Engine.StableCheckpoint, new ReplicaId(_self.Address), c, [], []);
         _self.Count(this);
-        _self.SendToOthers(_self.Seal(message));
+        _self.SendToOthers(message);
     }
 }

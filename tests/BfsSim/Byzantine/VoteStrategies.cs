@@ -16,7 +16,8 @@ public sealed class PartialAuthenticator(FaultyReplica self) : ISendStrategy
             && FaultyReplica.AuthenticatedBytes(FaultyReplica.TagOf(message)) > 0)
         {
             message = (byte[])message.Clone();
-            message[message.Length - ((self.N - to) * MessageHeader.TagBytes)] ^= 1;
+            // In BFT-PK it is one signature for all: wrong as it is sent to this one.
+            message[message.Length - (self.Format.Signed ? 1 : (self.N - to) * MessageHeader.TagBytes)] ^= 1;
             self.Count(this);
         }
         send(message);
@@ -65,15 +66,15 @@ public sealed class FalseProphet : ISendStrategy
         byte[] message;
         if (_self.Random.PerMille(500))
         {
-            message = new byte[Vote.SizeFor(_self.N)];
-            Vote.Write(message, MessageTag.Committed, _self.N, _self.Engine.View, next, _self.RandomDigest(), self);
+            message = new byte[Vote.SizeFor(_self.Format)];
+            Vote.Write(message, MessageTag.Committed, _self.Format, _self.Engine.View, next, _self.RandomDigest(), self);
         }
         else
         {
             long period = _self.Config.CheckpointPeriod;
             var seq = new SeqNum((next.Value / period * period) + (period * _self.Random.Choose(1, 2, 1000)));
-            message = new byte[Checkpoint.SizeFor(_self.N)];
-            Checkpoint.Write(message, _self.N, seq, _self.RandomDigest(), self);
+            message = new byte[Checkpoint.SizeFor(_self.Format)];
+            Checkpoint.Write(message, _self.Format, seq, _self.RandomDigest(), self);
         }
         _self.Count(this);
         _self.SendToOthers(_self.Seal(message));
@@ -85,7 +86,7 @@ public sealed class ReplyLiar(FaultyReplica self) : ISendStrategy
 {
     public void Send(int to, byte[] message, Action<byte[]> send)
     {
-        if (Reply.TryParse(message, out Reply reply) && self.Random.PerMille(700))
+        if (Reply.TryParse(message, self.Format, out Reply reply) && self.Random.PerMille(700))
         {
             self.Count(this);
             message = Change(reply);
@@ -103,8 +104,8 @@ public sealed class ReplyLiar(FaultyReplica self) : ISendStrategy
         Digest digest = reply.HasResult ? Digest.Read(SHA256.HashData(result)) : self.RandomDigest();
         ReplyFlags flags = self.Random.PerMille(100) ? reply.Flags ^ ReplyFlags.Tentative : reply.Flags;
         View view = self.Random.PerMille(300) ? new View(self.Random.Below(long.MaxValue)) : reply.View;
-        var changed = new byte[Reply.HeaderBytes + result.Length + MessageHeader.TagBytes];
-        Reply.Write(changed, flags, view, reply.Session, reply.Timestamp, reply.Client, reply.Slot, reply.Replica, digest, result);
+        var changed = new byte[Reply.HeaderBytes + result.Length + self.Format.ReplyProofBytes];
+        Reply.Write(changed, self.Format, flags, view, reply.Session, reply.Timestamp, reply.Client, reply.Slot, reply.Replica, digest, result);
         return self.Seal(changed);
     }
 }

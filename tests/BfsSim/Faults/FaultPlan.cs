@@ -150,7 +150,7 @@ public sealed class FaultPlan(ClusterConfig config, SimOptions options, SimRando
     /// <summary>How a faulty client behaves from the start.</summary>
     public void Corrupt(ClientNode client)
     {
-        var self = new FaultyClient(client.Client, config.N, random.Fork(), tally);
+        var self = new FaultyClient(client.Client, config.Format, random.Fork(), tally);
         ISendStrategy strategy = options.LyingClients is { } name ? StrategyLibrary.Create(name, self)
             : StrategyLibrary.ForClients[random.Below(StrategyLibrary.ForClients.Count)](self);
         tally.Add($"strategy: {strategy.GetType().Name}");

@@ -155,17 +155,17 @@ public sealed class Intruder(ClusterConfig config, SimRandom random, EventQueue 
         byte[] buffer = new byte[4096];
         (int size, int header) = random.Below(5) switch
         {
-            0 => (Vote.Write(buffer, MessageTag.Prepare, config.N, view, seq, RandomDigest(), self), Vote.HeaderBytes),
-            1 => (Vote.Write(buffer, MessageTag.Commit, config.N, view, seq, RandomDigest(), self), Vote.HeaderBytes),
-            2 => (Vote.Write(buffer, MessageTag.Committed, config.N, view, seq, RandomDigest(), self), Vote.HeaderBytes),
-            3 => (Checkpoint.Write(buffer, config.N, NextCheckpoint(seq), RandomDigest(), self), Checkpoint.HeaderBytes),
-            _ => (ViewChange.SizeFor(0, config.N), ViewChange.HeaderBytes),
+            0 => (Vote.Write(buffer, MessageTag.Prepare, config.Format, view, seq, RandomDigest(), self), Vote.HeaderBytes),
+            1 => (Vote.Write(buffer, MessageTag.Commit, config.Format, view, seq, RandomDigest(), self), Vote.HeaderBytes),
+            2 => (Vote.Write(buffer, MessageTag.Committed, config.Format, view, seq, RandomDigest(), self), Vote.HeaderBytes),
+            3 => (Checkpoint.Write(buffer, config.Format, NextCheckpoint(seq), RandomDigest(), self), Checkpoint.HeaderBytes),
+            _ => (ViewChange.SizeFor(0, 0, 0, config.Format), ViewChange.HeaderBytes),
         };
-        if (header == ViewChange.HeaderBytes && size == ViewChange.SizeFor(0, config.N))
+        if (header == ViewChange.HeaderBytes && size == ViewChange.SizeFor(0, 0, 0, config.Format))
         {
-            ViewChange.Write(buffer.AsSpan(0, size), config.N, view.Next, node.Replica.StableCheckpoint, self, [], [], []);
+            ViewChange.Write(buffer.AsSpan(0, size), config.Format, view.Next, node.Replica.StableCheckpoint, self, [], [], []);
         }
-        stolen.Authenticate(buffer.AsSpan(0, header), buffer.AsSpan(size - (config.N * MessageHeader.TagBytes), config.N * MessageHeader.TagBytes));
+        stolen.Authenticate(buffer.AsSpan(0, header), buffer.AsSpan(size - config.Format.AuthenticatorBytes, config.Format.AuthenticatorBytes));
         return buffer[..size];
     }
 

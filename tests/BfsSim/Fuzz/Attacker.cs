@@ -169,9 +169,9 @@ internal sealed class Attacker(ClusterConfig config, ReplicaId replica, ClientId
             return;
         }
         BinaryPrimitives.WriteInt32LittleEndian(m[68..], payload);
-        if (PrePrepare.TryParse(m, config.N, out PrePrepare prePrepare))
+        if (PrePrepare.TryParse(m, config.Format, out PrePrepare prePrepare))
         {
-            PrePrepare.EntryReader reader = prePrepare.Entries(config.N);
+            PrePrepare.EntryReader reader = prePrepare.Entries(config.Format);
             int count = 0;
             while (reader.Next())
             {

@@ -21,23 +21,23 @@ internal static class Parsers
     {
         long sum = 0;
         int n = config.N;
-        sum += Request.TryParse(m, n, out Request request) ? request.Operation.Length + request.Authenticator.Length + (request.DigestIsRight() ? 1 : 0) : 0;
-        sum += Reply.TryParse(m, out Reply reply) ? reply.Result.Length + reply.Mac.Length : 0;
-        if (PrePrepare.TryParse(m, n, out PrePrepare prePrepare))
+        sum += Request.TryParse(m, config.Format, out Request request) ? request.Operation.Length + request.Authenticator.Length + (request.DigestIsRight() ? 1 : 0) : 0;
+        sum += Reply.TryParse(m, config.Format, out Reply reply) ? reply.Result.Length + reply.Proof.Length : 0;
+        if (PrePrepare.TryParse(m, config.Format, out PrePrepare prePrepare))
         {
-            PrePrepare.EntryReader reader = prePrepare.Entries(n);
+            PrePrepare.EntryReader reader = prePrepare.Entries(config.Format);
             while (reader.Next())
             {
                 sum += prePrepare.Payload.Slice(reader.InlineOffset, reader.InlineBytes).Length;
             }
         }
-        sum += Vote.TryParse(m, MessageTag.Prepare, n, out Vote vote) ? vote.Authenticator.Length : 0;
-        sum += Checkpoint.TryParse(m, n, out Checkpoint checkpoint) ? checkpoint.Authenticator.Length : 0;
-        sum += StatusActive.TryParse(m, config.LogSize, n, out StatusActive status) ? Walk(status, config) : 0;
+        sum += Vote.TryParse(m, MessageTag.Prepare, config.Format, out Vote vote) ? vote.Authenticator.Length : 0;
+        sum += Checkpoint.TryParse(m, config.Format, out Checkpoint checkpoint) ? checkpoint.Authenticator.Length : 0;
+        sum += StatusActive.TryParse(m, config.LogSize, config.Format, out StatusActive status) ? Walk(status, config) : 0;
         sum += ViewChange.TryParse(m, config, out ViewChange viewChange) ? ViewChangeFacts.From(viewChange).Prepared.Count : 0;
-        sum += ViewChangeAck.TryParse(m, n, out ViewChangeAck ack) ? ack.Authenticator.Length : 0;
+        sum += ViewChangeAck.TryParse(m, config.Format, out ViewChangeAck ack) ? ack.Authenticator.Length : 0;
         sum += NewView.TryParse(m, config, out NewView newView) && newView.BatchCount > 0 ? newView.BatchAt(newView.BatchCount - 1).GetHashCode() : 0;
-        sum += StatusPending.TryParse(m, n, out StatusPending pending) ? pending.Authenticator.Length : 0;
+        sum += StatusPending.TryParse(m, config.Format, out StatusPending pending) ? pending.Authenticator.Length : 0;
         sum += NewKey.TryParse(m, n, out NewKey newKey) ? newKey.WrappedKey(new ReplicaId(n - 1)).Length : 0;
         sum += KeyRequest.TryParse(m, out KeyRequest keyRequest) ? keyRequest.Principal : 0;
         sum += Fetch.TryParse(m, n, out Fetch fetch) ? fetch.Mac.Length : 0;

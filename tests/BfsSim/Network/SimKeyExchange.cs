@@ -69,12 +69,12 @@ public sealed class SimKeyExchange(int replicas, ulong clusterSecret) : IKeyExch
         SHA256.HashData(input, pad);
     }
 
-    public void Sign(int principal, ReadOnlySpan<byte> message, Span<byte> signature)
+    public void Sign(int self, ReadOnlySpan<byte> header, Span<byte> signature)
     {
-        var input = new byte[12 + message.Length];
+        var input = new byte[12 + header.Length];
         BinaryPrimitives.WriteUInt64LittleEndian(input, clusterSecret);
-        BinaryPrimitives.WriteInt32LittleEndian(input.AsSpan(8), principal);
-        message.CopyTo(input.AsSpan(12));
+        BinaryPrimitives.WriteInt32LittleEndian(input.AsSpan(8), self);
+        header.CopyTo(input.AsSpan(12));
         SHA256.HashData(input, signature);
         SHA256.HashData(signature[..32], signature[32..]);
     }

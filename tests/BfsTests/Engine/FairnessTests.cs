@@ -16,8 +16,8 @@ public sealed class FairnessTests
     private static List<int> ClientsOf(byte[] message)
     {
         var clients = new List<int>();
-        Assert.True(PrePrepare.TryParse(message, 4, out PrePrepare prePrepare));
-        PrePrepare.EntryReader reader = prePrepare.Entries(4);
+        Assert.True(PrePrepare.TryParse(message, MessageFormat.Macs(4), out PrePrepare prePrepare));
+        PrePrepare.EntryReader reader = prePrepare.Entries(MessageFormat.Macs(4));
         while (reader.Next())
         {
             clients.Add(reader.Client.Value - Limits.FirstClientId);
@@ -110,7 +110,7 @@ public sealed class FairnessTests
         var stale = new List<(ulong Session, ulong Timestamp)>();
         cluster.Filter = (to, _, m) =>
         {
-            if (to == client.Id && IsTag(m, MessageTag.Reply) && Reply.TryParse(m, out Reply reply) && (reply.Flags & ReplyFlags.Stale) != 0)
+            if (to == client.Id && IsTag(m, MessageTag.Reply) && Reply.TryParse(m, cluster.Config.Format, out Reply reply) && (reply.Flags & ReplyFlags.Stale) != 0)
             {
                 stale.Add((reply.Session, reply.Timestamp));
             }

@@ -52,7 +52,7 @@ public sealed class FoundByFuzzTests
     {
         using FuzzCluster cluster = NewCluster();
         byte[] buffer = new byte[4096];
-        var builder = new StatusActive.Builder(buffer, cluster.Config.LogSize, N);
+        var builder = new StatusActive.Builder(buffer, cluster.Config.LogSize, MessageFormat.Macs(N));
         builder.AddMissing(new ClientId(Limits.FirstClientId), 0, default);
         Attack(cluster, buffer[..builder.Finish(new View(0), new SeqNum(0), new SeqNum(executed), Faulty)]);
         cluster.CheckLiveness();
@@ -65,8 +65,8 @@ public sealed class FoundByFuzzTests
     public void A_wish_for_a_batch_of_no_number_is_survived(long seq)
     {
         using FuzzCluster cluster = NewCluster();
-        byte[] message = new byte[StatusPending.SizeFor(1, N)];
-        StatusPending.Write(message, N, new View(0), new SeqNum(0), Faulty, false, 0, [(new SeqNum(seq), Digest.Read(new byte[] { 1 }.Concat(new byte[31]).ToArray()))]);
+        byte[] message = new byte[StatusPending.SizeFor(1, MessageFormat.Macs(N))];
+        StatusPending.Write(message, MessageFormat.Macs(N), new View(0), new SeqNum(0), Faulty, false, 0, [(new SeqNum(seq), Digest.Read(new byte[] { 1 }.Concat(new byte[31]).ToArray()))]);
         Attack(cluster, message);
         cluster.CheckLiveness();
     }
@@ -79,8 +79,8 @@ public sealed class FoundByFuzzTests
     public void A_proposed_time_at_the_end_of_time_is_refused(long offset)
     {
         using FuzzCluster cluster = NewCluster();
-        byte[] message = new byte[PrePrepare.SizeFor(0, N)];
-        PrePrepare.WriteHeader(message, N, new View(0), new SeqNum(1), unchecked(cluster.Now.WallNanos + offset), default, 0, Faulty, 0);
+        byte[] message = new byte[PrePrepare.SizeFor(0, MessageFormat.Macs(N))];
+        PrePrepare.WriteHeader(message, MessageFormat.Macs(N), new View(0), new SeqNum(1), unchecked(cluster.Now.WallNanos + offset), default, 0, Faulty, 0);
         Attack(cluster, message);
         Assert.All(cluster.Replicas.Skip(1), r => Assert.Equal(1, r.Counters.Dropped(DropReason.BadTime)));
     }
@@ -91,8 +91,8 @@ public sealed class FoundByFuzzTests
     {
         using FuzzCluster cluster = NewCluster();
         ViewChangeEntry far = new(new SeqNum((1L << 61) + 1), default, new View(0));
-        byte[] message = new byte[ViewChange.SizeFor(2, N)];
-        ViewChange.Write(message, N, new View(1), new SeqNum(1L << 61), Faulty, [], [far], [far]);
+        byte[] message = new byte[ViewChange.SizeFor(0, 1, 1, MessageFormat.Macs(N))];
+        ViewChange.Write(message, MessageFormat.Macs(N), new View(1), new SeqNum(1L << 61), Faulty, [], [far], [far]);
         Attack(cluster, message);
         cluster.BftClients[0].TryInvoke("pXX"u8, false, 0);
         cluster.Calm(10_000_000, cutOff: Faulty.Value);
@@ -115,9 +115,9 @@ public sealed class FoundByFuzzTests
             request.AsSpan(16, Digest.SizeBytes).CopyTo(digests.AsSpan(12 + (i * Digest.SizeBytes)));
             at = PrePrepare.AppendInline(payload, at, request);
         }
-        byte[] message = new byte[PrePrepare.SizeFor(at, N)];
+        byte[] message = new byte[PrePrepare.SizeFor(at, MessageFormat.Macs(N))];
         long time = cluster.Now.WallNanos;
-        PrePrepare.WriteHeader(message, N, new View(0), new SeqNum(1), time, PrePrepare.BatchDigest(time, requests, digests), requests, Faulty, at);
+        PrePrepare.WriteHeader(message, MessageFormat.Macs(N), new View(0), new SeqNum(1), time, PrePrepare.BatchDigest(time, requests, digests), requests, Faulty, at);
         payload.AsSpan(0, at).CopyTo(message.AsSpan(PrePrepare.HeaderBytes));
         long votes = cluster.Sent(MessageTag.Prepare);
         Attack(cluster, message);
@@ -126,8 +126,8 @@ public sealed class FoundByFuzzTests
 
     private static byte[] NewRequest(FuzzCluster cluster, ulong timestamp, byte[] operation)
     {
-        byte[] request = new byte[Request.SizeFor(operation.Length, N)];
-        Request.Write(request, N, cluster.Attacker.Client, 0, false, cluster.Attacker.Session, timestamp, 0, RequestFlags.None, operation);
+        byte[] request = new byte[Request.SizeFor(operation.Length, MessageFormat.Macs(N))];
+        Request.Write(request, MessageFormat.Macs(N), cluster.Attacker.Client, 0, false, cluster.Attacker.Session, timestamp, 0, RequestFlags.None, operation);
         var mutator = new Mutator(new SimRandom(3));
         mutator.Take(request);
         cluster.Attacker.Seal(mutator, MessageShape.Of(MessageTag.Request), MessageTag.Request, 0, damage: false);
@@ -166,8 +166,8 @@ public sealed class FoundByFuzzTests
     {
         using FuzzCluster cluster = NewCluster(c => c.LogSize >= 8);
         ViewChangeEntry p = new(new SeqNum(5), default, new View(0));
-        byte[] message = new byte[ViewChange.SizeFor(2, N)];
-        ViewChange.Write(message, N, new View(1), new SeqNum(0), Faulty, [], [p], [p]);
+        byte[] message = new byte[ViewChange.SizeFor(0, 1, 1, MessageFormat.Macs(N))];
+        ViewChange.Write(message, MessageFormat.Macs(N), new View(1), new SeqNum(0), Faulty, [], [p], [p]);
         Attack(cluster, message);
         cluster.BftClients[0].TryInvoke("pXX"u8, false, 0);
         cluster.Calm(10_000_000, cutOff: Faulty.Value);
@@ -198,7 +198,7 @@ public sealed class FoundByFuzzTests
         var claimed = new HashSet<Digest>();
         cluster.Filter = (to, from, m) =>
         {
-            if (Vote.TryParse(m, MessageTag.Committed, N, out Vote vote) && vote.Seq.Value == 1)
+            if (Vote.TryParse(m, MessageTag.Committed, MessageFormat.Macs(N), out Vote vote) && vote.Seq.Value == 1)
             {
                 claimed.Add(vote.Digest);
             }

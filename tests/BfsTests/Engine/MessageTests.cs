@@ -16,17 +16,17 @@ public sealed class MessageTests
 
     private static byte[] NewRequest(bool readOnly = false)
     {
-        byte[] buffer = new byte[Request.SizeFor(5, N)];
-        Assert.Equal(buffer.Length, Request.Write(buffer, N, new ClientId(1025), 7, readOnly, 0x1122334455667788, 42, 3,
+        byte[] buffer = new byte[Request.SizeFor(5, MessageFormat.Macs(N))];
+        Assert.Equal(buffer.Length, Request.Write(buffer, MessageFormat.Macs(N), new ClientId(1025), 7, readOnly, 0x1122334455667788, 42, 3,
             RequestFlags.None, "hello"u8));
         return buffer;
     }
 
     private static byte[] NewSignedRequest()
     {
-        byte[] buffer = new byte[Request.SizeFor(5, N) + Request.SignatureBytes];
+        byte[] buffer = new byte[Request.SizeFor(5, MessageFormat.Macs(N)) + Request.SignatureBytes];
         NewRequest().CopyTo(buffer, 0);
-        Assert.Equal(buffer.Length, Request.MarkSigned(buffer, Request.SizeFor(5, N)));
+        Assert.Equal(buffer.Length, Request.MarkSigned(buffer, Request.SizeFor(5, MessageFormat.Macs(N))));
         buffer.AsSpan(buffer.Length - Request.SignatureBytes).Fill(7);
         return buffer;
     }
@@ -37,14 +37,14 @@ public sealed class MessageTests
         Span<byte> payload = buffer.AsSpan(PrePrepare.HeaderBytes);
         int at = PrePrepare.AppendInline(payload, 0, NewRequest());
         at = PrePrepare.AppendSeparate(payload, at, new ClientId(1026), 2, D);
-        int size = PrePrepare.WriteHeader(buffer, N, new View(6), new SeqNum(77), 123_456_789, D, 2, new ReplicaId(2), at);
+        int size = PrePrepare.WriteHeader(buffer, MessageFormat.Macs(N), new View(6), new SeqNum(77), 123_456_789, D, 2, new ReplicaId(2), at);
         return buffer[..size];
     }
 
     private static byte[] NewStatus()
     {
         byte[] buffer = new byte[2000];
-        var builder = new StatusActive.Builder(buffer, 256, N);
+        var builder = new StatusActive.Builder(buffer, 256, MessageFormat.Macs(N));
         builder.SetPrepared(0);
         builder.SetPrepared(9);
         builder.SetCommitted(0);
@@ -67,8 +67,8 @@ public sealed class MessageTests
         c ??= [Entry(128, D, 0), Entry(256, D, 0)];
         p ??= [Entry(129, D, 2), Entry(384, D, 0)];
         q ??= [Entry(129, D, 2), Entry(130, D, 0), Entry(130, default, 1), Entry(384, D, 2)];
-        byte[] buffer = new byte[ViewChange.SizeFor(c.Length + p.Length + q.Length, N)];
-        Assert.Equal(buffer.Length, ViewChange.Write(buffer, N, new View(view), new SeqNum(h), new ReplicaId(2), c, p, q));
+        byte[] buffer = new byte[ViewChange.SizeFor(c.Length, p.Length, q.Length, MessageFormat.Macs(N))];
+        Assert.Equal(buffer.Length, ViewChange.Write(buffer, MessageFormat.Macs(N), new View(view), new SeqNum(h), new ReplicaId(2), c, p, q));
         return buffer;
     }
 
@@ -77,7 +77,7 @@ public sealed class MessageTests
         views ??= [Entry(0, D, 0), Entry(2, D, 0), Entry(3, D, 0)];
         ViewChangeEntry[] x = [.. Enumerable.Range(0, batches).Select(i => Entry(129 + i, i % 2 == 0 ? D : default, 0))];
         byte[] buffer = new byte[NewView.HeaderBytes + ((views.Length + x.Length) * ViewChange.EntryBytes) + (N * MessageHeader.TagBytes)];
-        Assert.Equal(buffer.Length, NewView.Write(buffer, N, new View(3), new SeqNum(128), D, new ReplicaId(3), views, x));
+        Assert.Equal(buffer.Length, NewView.Write(buffer, MessageFormat.Macs(N), new View(3), new SeqNum(128), D, new ReplicaId(3), views, x));
         return buffer;
     }
 
@@ -122,27 +122,27 @@ public sealed class MessageTests
     {
         { "request", NewRequest(), "c3dcbcb63c5229cf" },
         { "signed request", NewSignedRequest(), "37acb66bd1db0a24" },
-        { "must sign", Written(Reply.HeaderBytes + 8, b => Reply.Write(b, ReplyFlags.MustSign, new View(5), 9, 10,
+        { "must sign", Written(Reply.HeaderBytes + 8, b => Reply.Write(b, MessageFormat.Macs(N), ReplyFlags.MustSign, new View(5), 9, 10,
             new ClientId(1024), 1, new ReplicaId(2), D, default)), "4a85b5789b5f40fb" },
-        { "relay", Written(Relay.SizeFor(Request.SizeFor(5, N)), b => Relay.Write(b, new ReplicaId(2), NewRequest())), "143d382f45f09f77" },
-        { "reply", Written(Reply.HeaderBytes + 6 + 8, b => Reply.Write(b, ReplyFlags.Tentative, new View(5), 9, 10,
+        { "relay", Written(Relay.SizeFor(Request.SizeFor(5, MessageFormat.Macs(N))), b => Relay.Write(b, new ReplicaId(2), NewRequest())), "143d382f45f09f77" },
+        { "reply", Written(Reply.HeaderBytes + 6 + 8, b => Reply.Write(b, MessageFormat.Macs(N), ReplyFlags.Tentative, new View(5), 9, 10,
             new ClientId(1024), 1, new ReplicaId(2), D, "result"u8)), "9d13e620af730055" },
-        { "digest reply", Written(Reply.HeaderBytes + 8, b => Reply.Write(b, ReplyFlags.DigestOnly, new View(5), 9, 10,
+        { "digest reply", Written(Reply.HeaderBytes + 8, b => Reply.Write(b, MessageFormat.Macs(N), ReplyFlags.DigestOnly, new View(5), 9, 10,
             new ClientId(1024), 1, new ReplicaId(2), D, "result"u8)), "63185497d3d17086" },
         { "pre-prepare", NewPrePrepare(), "46e56bda078beeb4" },
-        { "pre-prepare anew", Written(PrePrepare.SizeFor(0, N), b => PrePrepare.WriteHeader(b, N, new View(6), new SeqNum(77), 5, default, 0,
+        { "pre-prepare anew", Written(PrePrepare.SizeFor(0, MessageFormat.Macs(N)), b => PrePrepare.WriteHeader(b, MessageFormat.Macs(N), new View(6), new SeqNum(77), 5, default, 0,
             new ReplicaId(2), 0, PrePrepareFlags.Anew)), "14daf11779a680fa" },
-        { "prepare", Written(Vote.SizeFor(N), b => Vote.Write(b, MessageTag.Prepare, N, new View(3), new SeqNum(4), D, new ReplicaId(1))), "8156932f24a85edc" },
-        { "commit", Written(Vote.SizeFor(N), b => Vote.Write(b, MessageTag.Commit, N, new View(3), new SeqNum(4), D, new ReplicaId(1))), "a47417f7eadafeb1" },
-        { "checkpoint", Written(Checkpoint.SizeFor(N), b => Checkpoint.Write(b, N, new SeqNum(128), D, new ReplicaId(1))), "b44695534810144a" },
+        { "prepare", Written(Vote.SizeFor(MessageFormat.Macs(N)), b => Vote.Write(b, MessageTag.Prepare, MessageFormat.Macs(N), new View(3), new SeqNum(4), D, new ReplicaId(1))), "8156932f24a85edc" },
+        { "commit", Written(Vote.SizeFor(MessageFormat.Macs(N)), b => Vote.Write(b, MessageTag.Commit, MessageFormat.Macs(N), new View(3), new SeqNum(4), D, new ReplicaId(1))), "a47417f7eadafeb1" },
+        { "checkpoint", Written(Checkpoint.SizeFor(MessageFormat.Macs(N)), b => Checkpoint.Write(b, MessageFormat.Macs(N), new SeqNum(128), D, new ReplicaId(1))), "b44695534810144a" },
         { "status", NewStatus(), "97c6651a5f56d05f" },
         { "new-key", Written(NewKey.SizeFor(N), b => NewKey.WriteHeader(b, N, 1024, 12, 11, new byte[65])), "2fb18f0195ad2e43" },
         { "key-request", Written(KeyRequest.SizeBytes, b => KeyRequest.Write(b, 2, 99)), "c4b088a47f22be3a" },
         { "view-change", NewViewChange(), "4c9f22dbedf676ec" },
-        { "view-change-ack", Written(ViewChangeAck.SizeFor(N), b => ViewChangeAck.Write(b, N, new View(3), new ReplicaId(1),
+        { "view-change-ack", Written(ViewChangeAck.SizeFor(MessageFormat.Macs(N)), b => ViewChangeAck.Write(b, MessageFormat.Macs(N), new View(3), new ReplicaId(1),
             new ReplicaId(2), D)), "814185b9777bbad8" },
         { "new-view", NewNewView(), "93a13e6a55589eef" },
-        { "status-pending", Written(StatusPending.SizeFor(1, N), b => StatusPending.Write(b, N, new View(3), new SeqNum(128),
+        { "status-pending", Written(StatusPending.SizeFor(1, MessageFormat.Macs(N)), b => StatusPending.Write(b, MessageFormat.Macs(N), new View(3), new SeqNum(128),
             new ReplicaId(1), true, 0b1011, [(new SeqNum(129), D)])), "0dc56d19f1eea395" },
         { "batch", NewBatch(), "994cd955c3892c14" },
         { "fetch", Written(Fetch.TotalBytes, b => Fetch.Write(b, new SeqNum(256), 2, 77, 0x8000000000000001, new ReplicaId(3))), "2fc988ce3fcd0011" },
@@ -169,7 +169,7 @@ public sealed class MessageTests
     [Fact]
     public void A_request_reads_back_as_written()
     {
-        Assert.True(Request.TryParse(NewRequest(readOnly: true), N, out Request request));
+        Assert.True(Request.TryParse(NewRequest(readOnly: true), MessageFormat.Macs(N), out Request request));
         Assert.Equal(1025, request.Client.Value);
         Assert.Equal(7, request.Slot);
         Assert.True(request.ReadOnly);
@@ -185,17 +185,17 @@ public sealed class MessageTests
     public void A_signature_follows_the_macs_of_a_signed_request()
     {
         byte[] message = NewSignedRequest();
-        Assert.True(Request.TryParse(message, N, out Request request));
+        Assert.True(Request.TryParse(message, MessageFormat.Macs(N), out Request request));
         Assert.True(request.Signed && request.DigestIsRight());
         Assert.Equal("hello"u8, request.Operation);
         Assert.Equal(8 * N, request.Authenticator.Length);
         Assert.Equal(64, request.Signature.Length);
         Assert.All(request.Signature.ToArray(), b => Assert.Equal(7, b));
         Request.MarkRetransmission(message);
-        Assert.True(Request.TryParse(message, N, out request) && request.Signed);
+        Assert.True(Request.TryParse(message, MessageFormat.Macs(N), out request) && request.Signed);
         // The flag and the size must agree.
         message[2] = 0;
-        Assert.False(Request.TryParse(message, N, out _));
+        Assert.False(Request.TryParse(message, MessageFormat.Macs(N), out _));
     }
 
     [Theory]
@@ -209,14 +209,14 @@ public sealed class MessageTests
     {
         byte[] message = NewRequest();
         message[offset] ^= 1;
-        Assert.False(Request.TryParse(message, N, out Request request) && request.DigestIsRight());
+        Assert.False(Request.TryParse(message, MessageFormat.Macs(N), out Request request) && request.DigestIsRight());
     }
 
     [Fact]
     public void A_pre_prepare_walks_its_batch()
     {
-        Assert.True(PrePrepare.TryParse(NewPrePrepare(), N, out PrePrepare prePrepare));
-        PrePrepare.EntryReader reader = prePrepare.Entries(N);
+        Assert.True(PrePrepare.TryParse(NewPrePrepare(), MessageFormat.Macs(N), out PrePrepare prePrepare));
+        PrePrepare.EntryReader reader = prePrepare.Entries(MessageFormat.Macs(N));
         Assert.True(reader.Next());
         Assert.Equal(NewRequest().Length, reader.InlineBytes);
         Assert.Equal(1025, reader.Client.Value);
@@ -237,7 +237,7 @@ public sealed class MessageTests
         Assert.Equal([Entry(128, D, 0), Entry(256, D, 0)], facts.Checkpoints);
         Assert.Equal([Entry(129, D, 2), Entry(384, D, 0)], facts.Prepared);
         Assert.Equal([Entry(129, D, 2), Entry(130, D, 0), Entry(130, default, 1), Entry(384, D, 2)], facts.PrePrepared);
-        Assert.Equal(8 * N, message.Authenticator(N).Length);
+        Assert.Equal(8 * N, message.Authenticator(MessageFormat.Macs(N)).Length);
     }
 
     [Fact]
@@ -354,22 +354,22 @@ public sealed class MessageTests
     private static bool ParseRequests(ReadOnlySpan<byte> message)
     {
         bool any = false;
-        if (Request.TryParse(message, N, out Request request))
+        if (Request.TryParse(message, MessageFormat.Macs(N), out Request request))
         {
             any = true;
             Assert.True(request.Operation.Length + request.Authenticator.Length < message.Length);
             Assert.True(!request.Signed || request.Signature.Length == 64);
         }
         Assert.True(!Relay.TryParse(message, N, out Relay relay) || (relay.Request.Length < message.Length && relay.Replica.Value < N));
-        if (Reply.TryParse(message, out Reply reply))
+        if (Reply.TryParse(message, MessageFormat.Macs(N), out Reply reply))
         {
             any = true;
-            Assert.True(reply.Result.Length <= message.Length && reply.Mac.Length == 8);
+            Assert.True(reply.Result.Length <= message.Length && reply.Proof.Length == 8);
         }
-        if (PrePrepare.TryParse(message, N, out PrePrepare prePrepare))
+        if (PrePrepare.TryParse(message, MessageFormat.Macs(N), out PrePrepare prePrepare))
         {
             any = true;
-            PrePrepare.EntryReader reader = prePrepare.Entries(N);
+            PrePrepare.EntryReader reader = prePrepare.Entries(MessageFormat.Macs(N));
             while (reader.Next())
             {
                 Assert.True(reader.InlineOffset + reader.InlineBytes <= prePrepare.Payload.Length);
@@ -383,18 +383,18 @@ public sealed class MessageTests
         bool any = false;
         foreach (MessageTag tag in new[] { MessageTag.Prepare, MessageTag.Commit })
         {
-            if (Vote.TryParse(message, tag, N, out Vote vote))
+            if (Vote.TryParse(message, tag, MessageFormat.Macs(N), out Vote vote))
             {
                 any = true;
                 Assert.Equal(8 * N, vote.Authenticator.Length);
             }
         }
-        if (Checkpoint.TryParse(message, N, out Checkpoint checkpoint))
+        if (Checkpoint.TryParse(message, MessageFormat.Macs(N), out Checkpoint checkpoint))
         {
             any = true;
             Assert.Equal(8 * N, checkpoint.Authenticator.Length);
         }
-        if (StatusActive.TryParse(message, 256, N, out StatusActive status))
+        if (StatusActive.TryParse(message, 256, MessageFormat.Macs(N), out StatusActive status))
         {
             any = true;
             _ = status.Prepared(255) | status.Committed(255);
@@ -420,7 +420,7 @@ public sealed class MessageTests
             Assert.All(facts.Prepared.Concat(facts.PrePrepared), e => Assert.InRange(e.View.Value, 0, view - 1));
             Assert.All(facts.Checkpoints, e => Assert.InRange(e.Seq - facts.StableCheckpoint, 0, Config.LogSize));
         }
-        if (ViewChangeAck.TryParse(message, N, out ViewChangeAck ack))
+        if (ViewChangeAck.TryParse(message, MessageFormat.Macs(N), out ViewChangeAck ack))
         {
             any = true;
             Assert.True(ack.Replica.Value < N && ack.Subject.Value < N && ack.Authenticator.Length == 8 * N);
@@ -437,7 +437,7 @@ public sealed class MessageTests
                 _ = newView.BatchAt(i);
             }
         }
-        if (StatusPending.TryParse(message, N, out StatusPending status))
+        if (StatusPending.TryParse(message, MessageFormat.Macs(N), out StatusPending status))
         {
             any = true;
             for (int i = 0; i < status.WantedCount; i++)

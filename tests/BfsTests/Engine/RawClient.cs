@@ -45,9 +45,9 @@ internal sealed class RawClient(InMemoryCluster cluster, int client)
     /// <param name="signature">Null: unsigned; false: a signature that is wrong.</param>
     public byte[] Request(int slot, ulong timestamp, byte[] operation, int wrong = 0, bool? signature = null, bool again = false)
     {
-        int size = BfsCore.Messages.Request.SizeFor(operation.Length, _n);
+        int size = BfsCore.Messages.Request.SizeFor(operation.Length, cluster.Config.Format);
         byte[] buffer = new byte[size + (signature is null ? 0 : BfsCore.Messages.Request.SignatureBytes)];
-        BfsCore.Messages.Request.Write(buffer, _n, new ClientId(Id), slot, false, Session, timestamp, 0, RequestFlags.None, operation);
+        BfsCore.Messages.Request.Write(buffer, cluster.Config.Format, new ClientId(Id), slot, false, Session, timestamp, 0, RequestFlags.None, operation);
         if (signature is not null)
         {
             BfsCore.Messages.Request.MarkSigned(buffer, size);

@@ -127,12 +127,12 @@ public sealed class RecoveryTests
         using InMemoryCluster cluster = NewCluster();
         Invoke(cluster, 3);
         ReplicaKeys stolen = cluster.Replicas[2].Keys;
-        byte[] forged = new byte[Checkpoint.SizeFor(4)];
+        byte[] forged = new byte[Checkpoint.SizeFor(MessageFormat.Macs(4))];
         long Refused() => cluster.Replicas[1].Counters.Dropped(DropReason.BadMac);
 
         void Forge(int checkpoint)
         {
-            _ = Checkpoint.Write(forged, 4, new SeqNum(checkpoint), default, new ReplicaId(2));
+            _ = Checkpoint.Write(forged, MessageFormat.Macs(4), new SeqNum(checkpoint), default, new ReplicaId(2));
             stolen.Authenticate(forged.AsSpan(0, Checkpoint.HeaderBytes), forged.AsSpan(Checkpoint.HeaderBytes));
             cluster.Replicas[1].Step(forged, default);
         }

@@ -32,7 +32,7 @@ public sealed class SuspicionTests
     /// <summary>Breaks the MACs of client 0 for the replicas in the set; optionally it never signs either.</summary>
     private static Func<int, int, byte[], bool> Attack(int wrong, bool signs) => (to, from, m) =>
     {
-        if (from != Limits.FirstClientId || !IsTag(m, MessageTag.Request) || !Request.TryParse(m, 4, out Request request))
+        if (from != Limits.FirstClientId || !IsTag(m, MessageTag.Request) || !Request.TryParse(m, MessageFormat.Macs(4), out Request request))
         {
             return true;
         }

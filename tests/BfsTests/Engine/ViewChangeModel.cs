@@ -23,7 +23,7 @@ internal sealed class ViewChangeModel
     private sealed class Node(int f, int n)
     {
         public ViewChangeSets Sets { get; } = new(f);
-        public LogEntry[] Log { get; } = [.. Enumerable.Range(0, Numbers + 1).Select(_ => new LogEntry(n))];
+        public LogEntry[] Log { get; } = [.. Enumerable.Range(0, Numbers + 1).Select(_ => new LogEntry(MessageFormat.Macs(n)))];
         public HashSet<long> Committed { get; } = [];
         public bool HasCheckpoint { get; set; }
         public long Stable { get; set; }
@@ -44,7 +44,7 @@ internal sealed class ViewChangeModel
     {
         _random = new SimRandom(seed);
         (_f, _n) = (f, (3 * f) + 1);
-        _pool = new RequestPool(_n, 255);
+        _pool = new RequestPool(MessageFormat.Macs(_n), 255);
         while (System.Numerics.BitOperations.PopCount(_faulty) < f)
         {
             _faulty |= 1UL << _random.Below(_n);

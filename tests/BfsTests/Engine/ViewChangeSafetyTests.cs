@@ -34,13 +34,13 @@ public sealed class ViewChangeSafetyTests
     public void The_sets_are_those_of_the_figure(int f)
     {
         Digest[] digests = [.. Enumerable.Range(0, f + 5).Select(i => i == 0 ? default : Digest.Read(SHA256.HashData([(byte)i])))];
-        var pool = new RequestPool(4, 255);
+        var pool = new RequestPool(MessageFormat.Macs(4), 255);
         int full = 0;
         for (int seed = 0; seed < 500; seed++)
         {
             var random = new SimRandom((ulong)seed);
             var sets = new ViewChangeSets(f);
-            var entry = new LogEntry(4);
+            var entry = new LogEntry(MessageFormat.Macs(4));
             (Digest D, long V)? p = null;
             List<(Digest D, long V)> q = [];
             for (long view = 0; view < 40; view++)

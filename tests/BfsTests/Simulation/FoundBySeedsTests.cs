@@ -146,8 +146,8 @@ public sealed class FoundBySeedsTests
     /// <summary>A CHECKPOINT of replica 0 to all others.</summary>
     private static void Announce(InMemoryCluster cluster, SeqNum seq, Digest state)
     {
-        var message = new byte[Checkpoint.SizeFor(cluster.Config.N)];
-        Checkpoint.Write(message, cluster.Config.N, seq, state, new ReplicaId(0));
+        var message = new byte[Checkpoint.SizeFor(cluster.Config.Format)];
+        Checkpoint.Write(message, cluster.Config.Format, seq, state, new ReplicaId(0));
         cluster.Replicas[0].Keys.Authenticate(message.AsSpan(0, Checkpoint.HeaderBytes), message.AsSpan(Checkpoint.HeaderBytes));
         Func<int, int, byte[], bool> filter = cluster.Filter;
         cluster.Filter = (to, from, m) => ReferenceEquals(m, message) || filter(to, from, m);

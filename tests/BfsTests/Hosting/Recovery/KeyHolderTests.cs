@@ -68,8 +68,8 @@ public sealed class KeyHolderTests : IDisposable
 
     private static byte[] RequestHeader(ulong timestamp, int client = 2)
     {
-        byte[] message = new byte[Request.SizeFor(8, N)];
-        Request.Write(message, N, new ClientId(client), 0, false, 1, timestamp, Request.AllReplicas, RequestFlags.None, new byte[8]);
+        byte[] message = new byte[Request.SizeFor(8, MessageFormat.Macs(N))];
+        Request.Write(message, MessageFormat.Macs(N), new ClientId(client), 0, false, 1, timestamp, Request.AllReplicas, RequestFlags.None, new byte[8]);
         return message[..Request.HeaderBytes];
     }
 
