@@ -79,6 +79,9 @@ internal sealed class InMemoryCluster : IDisposable
     /// <summary>The keys of a client, for one that does as it likes.</summary>
     public IKeyExchange ExchangeOf(int client) => _exchanges[Config.N + client];
 
+    /// <summary>The keys of a replica, for one that lies in its own name.</summary>
+    public IKeyExchange KeysOf(int replica) => _exchanges[replica];
+
     public ClusterConfig Config { get; }
     public List<MemoryVoteLog> Logs { get; } = [];
     public List<IStableStore> Stores { get; } = [];
