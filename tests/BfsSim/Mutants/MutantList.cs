@@ -11,6 +11,7 @@ public static partial class MutantList
         .. _authentication,
         .. _execution,
         .. _state,
+        .. _signatures.Select(m => m with { Profile = SimProfiles.SignedName }),
         .. _restarts.Select(m => m with { Profile = SimProfiles.RestartsName }),
         .. _liveness.Select(m => m with { Profile = null, Stops = true, Seeds = 300 }),
     ];

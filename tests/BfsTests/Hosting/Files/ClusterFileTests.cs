@@ -33,6 +33,18 @@ public sealed class ClusterFileTests : IDisposable
     }
 
     [Fact]
+    public void A_cluster_that_signs_is_made_without_what_only_recovery_needs()
+    {
+        ClusterConfig made = ClusterFounder.Create(_directory, new ClusterPlan { Mode = ClusterMode.BftPk });
+        Assert.Equal((0, 0), (made.KeyRefreshMillis, made.WatchdogSeconds));
+        Assert.Equal(ClusterMode.BftPk, ClusterFile.Read(_directory.ClusterFile).Mode);
+        string text = File.ReadAllText(_directory.ClusterFile);
+        File.WriteAllText(_directory.ClusterFile, text.Replace("\"watchdogSeconds\": 0", "\"watchdogSeconds\": 60", StringComparison.Ordinal));
+        ClusterFileException refused = Assert.Throws<ClusterFileException>(() => ClusterFile.Read(_directory.ClusterFile));
+        Assert.Contains("BFT-PK has no recovery", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Values_other_than_the_defaults_are_kept()
     {
         ClusterConfig made = ClusterFounder.Create(_directory, new ClusterPlan { Replicas = 1, Mode = ClusterMode.NoRep }) with

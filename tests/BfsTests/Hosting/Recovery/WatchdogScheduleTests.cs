@@ -55,6 +55,7 @@ public sealed class WatchdogScheduleTests
     {
         Assert.Null(WatchdogSchedule.Next(Config(4, 0), new ReplicaId(1), s_start));
         Assert.Null(WatchdogSchedule.Next(Config(1, 60, ClusterMode.NoRep), new ReplicaId(0), s_start));
+        Assert.Null(WatchdogSchedule.Next(Config(4, 60, ClusterMode.BftPk), new ReplicaId(0), s_start));
     }
 
     private static MonitorAnswer?[] Answers() => [.. Enumerable.Range(0, 4).Select(i => (MonitorAnswer?)new MonitorAnswer { Id = i, Activity = ReplicaActivity.Active })];
