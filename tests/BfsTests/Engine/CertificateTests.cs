@@ -212,4 +212,28 @@ public sealed class CertificateTests : IDisposable
         ViewChange.Write(message, Format, new View(1), new SeqNum(2), new ReplicaId(1), [], [Honest.Prepared(0)], []);
         Assert.False(ViewChange.TryParse(message, _cluster.Config, out _));
     }
+
+    [Fact]
+    public void Damaged_view_changes_harm_nobody_and_count_for_nothing()
+    {
+        var random = new Random(7);
+        for (int i = 0; i < 2_000; i++)
+        {
+            byte[] damaged = [.. _honest];
+            for (int j = random.Next(1, 4); j > 0; j--)
+            {
+                damaged[random.Next(i % 2 == 0 ? ViewChange.HeaderBytes : 8, damaged.Length)] ^= (byte)random.Next(1, 256);
+            }
+            if (i % 2 == 0)
+            {
+                // The digest of the payload and the signature are right again: what is wrong is for the certificates to find.
+                BitConverter.TryWriteBytes(damaged.AsSpan(8), (long)(i + 1));
+                System.Security.Cryptography.SHA256.HashData(damaged.AsSpan(ViewChange.HeaderBytes..^64), damaged.AsSpan(32));
+                _cluster.KeysOf(1).Sign(1, damaged.AsSpan(0, ViewChange.HeaderBytes), damaged.AsSpan(damaged.Length - 64));
+            }
+            _cluster.Replicas[2].Step(damaged, default);
+            Assert.Equal(0, _cluster.Replicas[2].View.Value);
+        }
+        Assert.InRange(_cluster.Replicas[2].Counters.Dropped(DropReason.BadCertificate), 500, 1_000);
+    }
 }

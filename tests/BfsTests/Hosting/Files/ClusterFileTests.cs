@@ -123,7 +123,7 @@ public sealed class ClusterFileTests : IDisposable
         { "3f+1 replicas", f => f["replicas"]!.AsArray().RemoveAt(3) },
         { "at least one client", f => f["clients"] = new JsonArray() },
         { "logSize (100) must be a multiple", f => f["logSize"] = 100 },
-        { "mode must be \"bft\" or \"no-rep\"", f => f["mode"] = "pk" },
+        { "mode must be \"bft\", \"bft-pk\" or \"no-rep\"", f => f["mode"] = "pk" },
         { "serviceStateBytes must be a multiple of 4096", f => f["serviceStateBytes"] = 5_000_000 },
     };
 
