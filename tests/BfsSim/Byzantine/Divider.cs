@@ -49,8 +49,8 @@ public sealed class Divider : ISendStrategy, IListener
     public void Hear(int from, byte[] message)
     {
         MessageTag tag = FaultyReplica.TagOf(message);
-        if (tag == MessageTag.PrePrepare && PrePrepare.TryParse(message, _self.N, out PrePrepare proposal)
-            && Batch.TryRead(message, _self.N) is { } batch && batch.Entries.TrueForAll(e => e.Bytes.Length > PrePrepare.SeparateEntryBytes))
+        if (tag == MessageTag.PrePrepare && PrePrepare.TryParse(message, _self.Format, out PrePrepare proposal)
+            && Batch.TryRead(message, _self.Format) is { } batch && batch.Entries.TrueForAll(e => e.Bytes.Length > PrePrepare.SeparateEntryBytes))
         {
             _proposal = proposal.RequestCount > 0 ? message : _proposal;
         }
@@ -110,11 +110,11 @@ public sealed class Divider : ISendStrategy, IListener
             BfsAssert.That(ViewChange.TryParse(message, _self.Config, out ViewChange parsed));
             named.Add(new ViewChangeEntry(new SeqNum(parsed.Replica.Value), parsed.Identity, default));
         }
-        var newView = new byte[NewView.HeaderBytes + (named.Count * ViewChange.EntryBytes) + (_self.N * MessageHeader.TagBytes)];
-        NewView.Write(newView, _self.N, _view, checkpoint, state, new ReplicaId(_self.Address), named, []);
+        var newView = new byte[NewView.SizeFor(named.Count, 0, _self.Format)];
+        NewView.Write(newView, _self.Format, _view, checkpoint, state, new ReplicaId(_self.Address), named, []);
         _self.SendToOthers(own);
         _self.SendToOthers(_self.Seal(newView));
-        if (_proposal is not null && Batch.TryRead(_proposal, _self.N) is { } batch)
+        if (_proposal is not null && Batch.TryRead(_proposal, _self.Format) is { } batch)
         {
             // A little later, or it would be there before the view.
             (batch.View, batch.Seq) = (_view, checkpoint.Next);

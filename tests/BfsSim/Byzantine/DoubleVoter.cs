@@ -18,8 +18,8 @@ public sealed class DoubleVoter(FaultyReplica self) : ISendStrategy, IListener
 
     public void Hear(int from, byte[] message)
     {
-        if (FaultyReplica.TagOf(message) != MessageTag.PrePrepare || !PrePrepare.TryParse(message, self.N, out PrePrepare proposal)
-            || proposal.Primary.Value != from || Batch.TryRead(message, self.N) is not { } batch)
+        if (FaultyReplica.TagOf(message) != MessageTag.PrePrepare || !PrePrepare.TryParse(message, self.Format, out PrePrepare proposal)
+            || proposal.Primary.Value != from || Batch.TryRead(message, self.Format) is not { } batch)
         {
             return;
         }
@@ -55,8 +55,8 @@ public sealed class DoubleVoter(FaultyReplica self) : ISendStrategy, IListener
 
     private void Doubt(int primary, Batch batch, Digest request)
     {
-        var buffer = new byte[StatusActive.SizeFor(self.Config.LogSize, StatusActive.MaxMissing, self.N)];
-        var builder = new StatusActive.Builder(buffer, self.Config.LogSize, self.N);
+        var buffer = new byte[StatusActive.SizeFor(self.Config.LogSize, StatusActive.MaxMissing, self.Format)];
+        var builder = new StatusActive.Builder(buffer, self.Config.LogSize, self.Format);
         builder.AddMissing(_client, 0, request, doubted: true);
         int size = builder.Finish(batch.View, self.Engine.StableCheckpoint, self.Engine.LastCommitted, new ReplicaId(self.Address));
         self.Send(primary, self.Seal(buffer[..size]));

@@ -104,24 +104,34 @@ public sealed class FaultyReplica(ReplicaNode node, ClusterConfig config, EventQ
 
     /// <summary>A VIEW-CHANGE under any name; in the names of others its MACs are wrong.</summary>
     public byte[] WriteViewChange(View view, SeqNum stable, int name, IReadOnlyList<ViewChangeEntry> c,
-        IReadOnlyList<ViewChangeEntry> p, IReadOnlyList<ViewChangeEntry> q)
+        IReadOnlyList<ViewChangeEntry> p, IReadOnlyList<ViewChangeEntry> q) =>
+        ViewChanges.Write(view, stable, new ReplicaId(name), c, p, q);
+
+    /// <summary>The pre-prepares of a NEW-VIEW of BFT-PK, under this replica's signature; nothing with MACs.</summary>
+    public byte[] SignPrePrepares(View view, SeqNum checkpoint, IReadOnlyList<ViewChangeEntry> batches)
     {
-        var message = new byte[ViewChange.SizeFor(c.Count + p.Count + q.Count, N)];
-        ViewChange.Write(message, N, view, stable, new ReplicaId(name), c, p, q);
-        return Seal(message);
+        var signatures = new byte[Format.Signed ? batches.Count * MessageFormat.SignatureBytes : 0];
+        Span<byte> header = stackalloc byte[PrePrepare.HeaderBytes];
+        for (int i = 0; Format.Signed && i < batches.Count; i++)
+        {
+            NewView.PrePrepareHeader(header, Format, view, checkpoint + 1 + i, batches[i].Digest);
+            Engine.Keys.Authenticate(header, signatures.AsSpan(i * MessageFormat.SignatureBytes, MessageFormat.SignatureBytes));
+        }
+        return signatures;
     }
 
     /// <summary>What a VIEW-CHANGE says of checkpoints when only the last stable one is left.</summary>
     public IReadOnlyList<ViewChangeEntry> StableOnly() =>
         Engine.StateIsWhole ? [new ViewChangeEntry(Engine.StableCheckpoint, Engine.StableDigest, default)] : [];
 
-    /// <summary>Makes the MAC for one replica wrong; the message must be a copy.</summary>
-    public void Spoil(byte[] message, int replica) => message[message.Length - ((N - replica) * MessageHeader.TagBytes)] ^= 1;
+    /// <summary>Makes the MAC for one replica wrong, or the signature; the message must be a copy.</summary>
+    public void Spoil(byte[] message, int replica) =>
+        message[message.Length - (Format.Signed ? 1 : (N - replica) * MessageHeader.TagBytes)] ^= 1;
 
     public byte[] WriteVote(MessageTag tag, View view, SeqNum seq, in Digest digest)
     {
-        var vote = new byte[Vote.SizeFor(N)];
-        Vote.Write(vote, tag, N, view, seq, digest, new ReplicaId(Address));
+        var vote = new byte[Vote.SizeFor(Format)];
+        Vote.Write(vote, tag, Format, view, seq, digest, new ReplicaId(Address));
         return Seal(vote);
     }
 

@@ -19,7 +19,7 @@ public sealed class StaleReader(FaultyReplica self) : ISendStrategy, IListener
 
     public void Hear(int from, byte[] message)
     {
-        if (from < self.N || FaultyReplica.TagOf(message) != MessageTag.Request || !Request.TryParse(message, self.N, out Request request)
+        if (from < self.N || FaultyReplica.TagOf(message) != MessageTag.Request || !Request.TryParse(message, self.Format, out Request request)
             || !request.ReadOnly)
         {
             return;
@@ -42,7 +42,7 @@ public sealed class StaleReader(FaultyReplica self) : ISendStrategy, IListener
         {
             return;
         }
-        if (Reply.TryParse(message, out Reply reply)
+        if (Reply.TryParse(message, self.Format, out Reply reply)
             && _asked.TryGetValue((reply.Client.Value, reply.Slot, reply.Timestamp), out string? operation))
         {
             message = AnswerAsBefore(message, reply, operation);
@@ -66,8 +66,8 @@ public sealed class StaleReader(FaultyReplica self) : ISendStrategy, IListener
         }
         (Digest digest, byte[]? result) = answers[^2];
         bool whole = reply.HasResult && result is not null;
-        var stale = new byte[Reply.HeaderBytes + (whole ? result!.Length : 0) + MessageHeader.TagBytes];
-        Reply.Write(stale, whole ? ReplyFlags.None : ReplyFlags.DigestOnly, reply.View, reply.Session, reply.Timestamp, reply.Client,
+        var stale = new byte[Reply.HeaderBytes + (whole ? result!.Length : 0) + self.Format.ReplyProofBytes];
+        Reply.Write(stale, self.Format, whole ? ReplyFlags.None : ReplyFlags.DigestOnly, reply.View, reply.Session, reply.Timestamp, reply.Client,
             reply.Slot, reply.Replica, digest, whole ? result : []);
         self.Count(this);
         return self.Seal(stale);

@@ -97,13 +97,14 @@ public sealed class ViewChangeForger(FaultyReplica self) : ISendStrategy, IListe
             BfsAssert.That(ViewChange.TryParse(message, self.Config, out ViewChange parsed));
             named.Add(new ViewChangeEntry(new SeqNum(parsed.Replica.Value), parsed.Identity, default));
             self.Send(victim, message);
-            var ack = new byte[ViewChangeAck.SizeFor(self.N)];
-            ViewChangeAck.Write(ack, self.N, _view, new ReplicaId(self.Address), parsed.Replica, parsed.Identity);
+            var ack = new byte[ViewChangeAck.SizeFor(self.Format)];
+            ViewChangeAck.Write(ack, self.Format, _view, new ReplicaId(self.Address), parsed.Replica, parsed.Identity);
             self.Send(victim, self.Seal(ack));
         }
         List<ViewChangeEntry> batches = [.. _claims.Select(c => new ViewChangeEntry(c.Seq, default, default))];
-        var newView = new byte[NewView.HeaderBytes + ((named.Count + batches.Count) * ViewChange.EntryBytes) + (self.N * MessageHeader.TagBytes)];
-        NewView.Write(newView, self.N, _view, _stable, _checkpoints[0].Digest, new ReplicaId(self.Address), named, batches);
+        var newView = new byte[NewView.SizeFor(named.Count, batches.Count, self.Format)];
+        NewView.Write(newView, self.Format, _view, _stable, _checkpoints[0].Digest, new ReplicaId(self.Address), named, batches,
+            self.SignPrePrepares(_view, _stable, batches));
         self.Count(this);
         self.Send(victim, self.Seal(newView));
     }

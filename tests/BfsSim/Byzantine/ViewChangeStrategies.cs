@@ -188,16 +188,10 @@ public sealed class NewViewLiar(FaultyReplica self) : ISendStrategy
     /// <summary>Its pre-prepares of what it decided: right ones, or all but the last.</summary>
     private byte[] Signed(View view, SeqNum checkpoint, List<ViewChangeEntry> batches)
     {
-        if (!self.Format.Signed)
+        byte[] signatures = self.SignPrePrepares(view, checkpoint, batches);
+        if (signatures.Length > 0 && self.Random.PerMille(200))
         {
-            return [];
-        }
-        var signatures = new byte[batches.Count * MessageFormat.SignatureBytes];
-        Span<byte> header = stackalloc byte[PrePrepare.HeaderBytes];
-        for (int i = 0; i < batches.Count - (self.Random.PerMille(200) ? 1 : 0); i++)
-        {
-            NewView.PrePrepareHeader(header, self.Format, view, checkpoint + 1 + i, batches[i].Digest);
-            self.Engine.Keys.Authenticate(header, signatures.AsSpan(i * MessageFormat.SignatureBytes, MessageFormat.SignatureBytes));
+            signatures[^1] ^= 1;
         }
         return signatures;
     }

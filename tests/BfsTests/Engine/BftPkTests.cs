@@ -306,6 +306,37 @@ public sealed class BftPkTests
     }
 
     [Fact]
+    public void One_that_was_told_something_else_takes_the_view_change_that_the_new_view_names()
+    {
+        using InMemoryCluster cluster = NewCluster();
+        for (int i = 1; i <= 3; i++)
+        {
+            Assert.Equal(i, Await(cluster));
+        }
+        int lies = 0;
+        cluster.Filter = (to, from, m) =>
+        {
+            if (from == 3 && to == 2 && ViewChange.TryParse(m, cluster.Config, out ViewChange honest) && honest.PreparedCount > 0)
+            {
+                // Nothing prepared, it says to this one: proven too.
+                byte[] lie = new byte[ViewChange.SizeFor(0, 0, 0, cluster.Config.Format)];
+                ViewChange.Write(lie, cluster.Config.Format, honest.View, honest.StableCheckpoint, honest.Replica, [], [], []);
+                cluster.KeysOf(3).Sign(3, lie.AsSpan(0, ViewChange.HeaderBytes), lie.AsSpan(lie.Length - 64));
+                cluster.Replicas[2].Step(lie, default);
+                lies++;
+                return false;
+            }
+            return to != 0 && from != 0;
+        };
+        cluster.Replicas[3].LeaveView();
+        cluster.Replicas[2].LeaveView();
+        cluster.Pass(200_000);
+        Assert.True(lies > 0);
+        Assert.All(cluster.Replicas.Skip(1), r => Assert.Equal((1L, true), (r.View.Value, r.ViewActive)));
+        Assert.Equal(4, Await(cluster));
+    }
+
+    [Fact]
     public void A_new_view_with_a_wrong_batch_is_refused()
     {
         using InMemoryCluster cluster = NewCluster();

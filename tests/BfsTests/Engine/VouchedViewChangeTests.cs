@@ -27,8 +27,8 @@ public sealed class VouchedViewChangeTests
         int n = cluster.Config.N;
         Replica by = cluster.Replicas[sealedBy];
         ViewChangeEntry[] c = [new ViewChangeEntry(default, by.StableDigest, default)];
-        var message = new byte[ViewChange.SizeFor(c.Length + (2 * votes.Count), n)];
-        ViewChange.Write(message, n, view, default, new ReplicaId(name), c, votes, votes);
+        var message = new byte[ViewChange.SizeFor(c.Length, votes.Count, votes.Count, MessageFormat.Macs(n))];
+        ViewChange.Write(message, MessageFormat.Macs(n), view, default, new ReplicaId(name), c, votes, votes);
         by.Keys.Authenticate(message.AsSpan(0, ViewChange.HeaderBytes), message.AsSpan(message.Length - (n * MessageHeader.TagBytes)));
         return message;
     }
@@ -57,13 +57,13 @@ public sealed class VouchedViewChangeTests
             byte[] message = ViewChangeOf(cluster, name, view, [claim], sealedBy: 1);
             Assert.True(ViewChange.TryParse(message, cluster.Config, out ViewChange parsed));
             named.Add(new ViewChangeEntry(new SeqNum(name), parsed.Identity, default));
-            var ack = new byte[ViewChangeAck.SizeFor(n)];
-            ViewChangeAck.Write(ack, n, view, liar.Id, new ReplicaId(name), parsed.Identity);
+            var ack = new byte[ViewChangeAck.SizeFor(MessageFormat.Macs(n))];
+            ViewChangeAck.Write(ack, MessageFormat.Macs(n), view, liar.Id, new ReplicaId(name), parsed.Identity);
             liar.Keys.Authenticate(ack.AsSpan(0, ViewChangeAck.HeaderBytes), ack.AsSpan(ViewChangeAck.HeaderBytes));
             forged.AddRange([message, ack]);
         }
         var newView = new byte[NewView.HeaderBytes + ((named.Count + 1) * ViewChange.EntryBytes) + (n * MessageHeader.TagBytes)];
-        NewView.Write(newView, n, view, default, liar.StableDigest, liar.Id, named, [claim]);
+        NewView.Write(newView, MessageFormat.Macs(n), view, default, liar.StableDigest, liar.Id, named, [claim]);
         liar.Keys.Authenticate(newView.AsSpan(0, NewView.HeaderBytes), newView.AsSpan(newView.Length - (n * MessageHeader.TagBytes)));
         forged.Add(newView);
         forged.ForEach(m => cluster.Inject(2, 1, m));
