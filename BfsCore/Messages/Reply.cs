@@ -60,7 +60,7 @@ public readonly ref struct Reply
     public ReadOnlySpan<byte> Header => Message[..HeaderBytes];
     public bool HasResult => (Flags & WithoutResult) == 0;
     public ReadOnlySpan<byte> Result => Message[HeaderBytes..^_proofBytes];
-    
+
     /// <summary>The MAC or signature of the header.</summary>
     public ReadOnlySpan<byte> Proof => Message[^_proofBytes..];
 

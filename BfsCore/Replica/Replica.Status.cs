@@ -48,6 +48,10 @@ public sealed partial class Replica
             ConsiderStateTransfer(stuck: true);
             SendStatusPending();
             SendStatus();
+            if (_format.Signed)
+            {
+                AnnounceIfHeldBack();
+            }
             SendOwnViewChange();
             _statusIntervalMicros = Math.Min(_statusIntervalMicros * 2, LongestStatusMicros);
         }

@@ -57,6 +57,10 @@ public sealed class SimulationTests(ITestOutputHelper output)
         }
     }
 
+    /// <summary>BFT-PK: a replica that could not prove its stable checkpoint when it left its view says so when it can.</summary>
+    [Fact]
+    public void A_view_change_that_was_held_back_is_sent_later() => Run(4034, SimProfiles.SignedName);
+
     private List<SimResult> RunAll(long first, int count, string? profile = null)
     {
         var results = new SimResult[count];
