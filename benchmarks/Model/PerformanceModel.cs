@@ -24,12 +24,12 @@ internal sealed class PerformanceModel(Surroundings at, int f)
     /// <summary>Sends that it takes to reach so many.</summary>
     private int Sends(int receivers) => at.Multicast ? 1 : receivers;
 
-    private double RequestBytes(int argument) => Request.SizeFor(argument, _n);
+    private double RequestBytes(int argument) => Request.SizeFor(argument, MessageFormat.Macs(_n));
 
-    private double VoteBytes => Vote.SizeFor(_n);
+    private double VoteBytes => Vote.SizeFor(MessageFormat.Macs(_n));
 
     private double PrePrepareBytes(int argument, int batch) =>
-        PrePrepare.SizeFor((int)(batch * (IsSeparate(argument) ? EntryBytes : 4 + RequestBytes(argument))), _n);
+        PrePrepare.SizeFor((int)(batch * (IsSeparate(argument) ? EntryBytes : 4 + RequestBytes(argument))), MessageFormat.Macs(_n));
 
     private static double ReplyBytes(int result) => Reply.HeaderBytes + result + MessageHeader.TagBytes;
 
