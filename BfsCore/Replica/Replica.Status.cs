@@ -48,11 +48,11 @@ public sealed partial class Replica
             ConsiderStateTransfer(stuck: true);
             SendStatusPending();
             SendStatus();
+            SendOwnViewChange();
             if (_format.Signed)
             {
                 AnnounceIfHeldBack();
             }
-            SendOwnViewChange();
             _statusIntervalMicros = Math.Min(_statusIntervalMicros * 2, LongestStatusMicros);
         }
         else if (SomethingIsOutstanding())
