@@ -30,7 +30,7 @@ internal static class MicroBenchmark
         try
         {
             clusters.Add(new BenchCluster(ClusterMode.NoRep, group.Clients));
-            clusters.AddRange(group.Variants.Select(v => new BenchCluster(ClusterMode.Bft, group.Clients, v.Replicas, change: v.Change)));
+            clusters.AddRange(group.Variants.Select(v => new BenchCluster(v.Mode, group.Clients, v.Replicas, change: v.Change)));
             loads.AddRange(clusters.Select(c => new Load(c, group.Clients)));
             // Just-in-time compilers first; run 0 is not counted.
             for (int run = 0; run <= runs; run++)
@@ -58,8 +58,8 @@ internal static class MicroBenchmark
 
     private static void Record(MicroGroup group, int cluster, NullOperation operation, string? latencyName, LoadResult result, Results results)
     {
-        string system = cluster == 0 ? SystemNames.NoRep : SystemNames.Bfs;
-        string[] suffixes = cluster == 0 ? [.. group.Variants.Select(v => v.Suffix)] : [group.Variants[cluster - 1].Suffix];
+        string system = cluster == 0 ? SystemNames.NoRep : group.Variants[cluster - 1].System;
+        string[] suffixes = cluster == 0 ? [.. group.Variants.Select(v => v.Suffix).Distinct()] : [group.Variants[cluster - 1].Suffix];
         foreach (string suffix in suffixes)
         {
             if (group.Clients == 1)

@@ -15,7 +15,12 @@ internal readonly record struct NullOperation(int ArgumentBytes, int ResultBytes
 
 /// <summary>A cluster that takes part in a comparison.</summary>
 /// <param name="Suffix">Put behind the names of its figures; NO-REP's values count for every suffix.</param>
-internal sealed record MicroVariant(string Suffix, int Replicas = 4, Func<ClusterConfig, ClusterConfig>? Change = null);
+internal sealed record MicroVariant(string Suffix, int Replicas = 4, Func<ClusterConfig, ClusterConfig>? Change = null)
+{
+    public ClusterMode Mode { get; init; } = ClusterMode.Bft;
+
+    public string System => Mode == ClusterMode.BftPk ? SystemNames.BfsPk : SystemNames.Bfs;
+}
 
 /// <summary>What is measured with so many clients, on NO-REP and variants of BFS that take turns.</summary>
 /// <param name="Operations">With the name of each one's latency, if its own is not meant.</param>
@@ -30,6 +35,12 @@ internal static class MicroPlan
 
     private static readonly MicroVariant[] Plain = [new("")];
 
+    /// <summary>Signatures instead of MACs (§8.3.3).</summary>
+    private static readonly MicroVariant[] PlainAndSigned = [new(""), new("") { Mode = ClusterMode.BftPk }];
+
+    /// <summary>How many clients BFS-PK is measured with.</summary>
+    private static readonly int[] SignedClients = [1, 20];
+
     /// <summary>The thesis' three operations, read-write and read-only (§8.3.1, §8.3.2).</summary>
     private static readonly NullOperation[] Three = [.. Both(0, 0), .. Both(4096, 0), .. Both(0, 4096)];
 
@@ -39,7 +50,7 @@ internal static class MicroPlan
         int[] sizes = quick ? [SmallBytes, 2048, 8192] : [SmallBytes, 64, 256, 512, 1024, 2048, 4096, 6144, 8192];
         return
         [
-            .. clients.Select(c => new MicroGroup($"{c} clients", c, Plain, [.. Three.Select(o => (o, (string?)null))])),
+            .. clients.Select(c => new MicroGroup($"{c} clients", c, SignedClients.Contains(c) ? PlainAndSigned : Plain, [.. Three.Select(o => (o, (string?)null))])),
             new("sizes", 1, Plain, [.. sizes.SelectMany(s => Sized("argument", s, SmallBytes, s)), .. sizes.SelectMany(s => Sized("result", SmallBytes, s, s))]),
             .. Replicas(quick),
             .. Optimizations(quick),

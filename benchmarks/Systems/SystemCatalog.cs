@@ -13,6 +13,7 @@ internal static class SystemCatalog
     [
         new BfsDrive(SystemNames.Bfs, [], config => config with { WatchdogSeconds = 0 }),
         new BfsDrive(SystemNames.BfsPr, [], config => config with { WatchdogSeconds = quick ? QuickWatchdogSeconds : WatchdogSeconds }),
+        new BfsDrive(SystemNames.BfsPk, ["--bft-pk"], config => config),
         new BfsDrive(SystemNames.NoRep, ["--no-rep"], config => config),
         new LocalDirectory(),
         new PassThroughDrive(),
