@@ -123,7 +123,8 @@ public sealed record ClusterConfig
     public int WeakQuorum => F + 1;
 
     /// <summary>
-    /// What tells this cluster from every other: a digest of its replicas' public keys. Hosts, ports and clients may change.
+    /// What tells this cluster from every other: a digest of its replicas' public keys, and whether it signs (§2.3). Hosts, ports and
+    /// clients may change.
     /// </summary>
     public Digest Identity()
     {
@@ -131,6 +132,11 @@ public sealed record ClusterConfig
         foreach (ReplicaInfo replica in Replicas)
         {
             hash.AppendData(replica.PublicKey.Span);
+        }
+        if (Mode == ClusterMode.BftPk)
+        {
+            // Its vote logs are of no use to the other mode.
+            hash.AppendData("bft-pk"u8);
         }
         return Digest.Read(hash.GetHashAndReset());
     }

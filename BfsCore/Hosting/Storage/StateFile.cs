@@ -209,7 +209,7 @@ public sealed unsafe class StateFile : IDisposable
         }
         if (meta is { Cluster.IsZero: false } other && !cluster.IsZero && other.Cluster != cluster)
         {
-            throw new StateFileException("the saved state was made for another cluster: its replicas have other keys. "
+            throw new StateFileException("the saved state was made for another cluster: its replicas have other keys, or another mode. "
                 + "Move state.image, state.journal and state.meta away if they are not needed");
         }
     }

@@ -36,4 +36,23 @@ public sealed class BftPkTests : IDisposable
         CommandResult both = _cluster.Bfs("cluster", "init", "--cluster", _cluster.PathOf("other"), "--bft-pk", "--no-rep");
         Assert.Equal(2, both.ExitCode);
     }
+
+    /// <summary>The logs of one mode are of no use to the other: nothing is started on them, and nothing lost.</summary>
+    [Fact]
+    public void A_cluster_keeps_its_mode()
+    {
+        string drive = _cluster.Start("--size", "64M", "--bft-pk").Mount();
+        _cluster.Work(drive, "echo kept > file; sync");
+        _cluster.Bfs("unmount", drive).Succeeded();
+        _cluster.Bfs("cluster", "stop").Succeeded();
+        string file = Path.Combine(_cluster.Home, "cluster.json");
+        string before = File.ReadAllText(file);
+        File.WriteAllText(file, before.Replace("\"bft-pk\"", "\"bft\"", StringComparison.Ordinal));
+        CommandResult start = _cluster.Bfs("cluster", "start");
+        Assert.Equal(1, start.ExitCode);
+        Assert.Contains("another mode", start.Output + start.Error, StringComparison.Ordinal);
+        File.WriteAllText(file, before);
+        _cluster.Bfs("cluster", "start").Succeeded();
+        Assert.Equal("kept\n", _cluster.Work(_cluster.Mount("again"), "cat file"));
+    }
 }
