@@ -291,7 +291,9 @@ internal sealed class RecoveryRun(ClusterConfig config, ReplicaId id, ReplicaSup
 
     private void AddDamage(ControlLine line)
     {
-        _record = _record with { PagesCorrupt = _record.PagesCorrupt + line.PagesCorrupt };
+        // Scrubbing may have found a page that is then found again when all are compared.
+        int again = (line.Pages ?? []).Count(_corrupt.Contains);
+        _record = _record with { PagesCorrupt = _record.PagesCorrupt + line.PagesCorrupt - again };
         _corrupt.AddRange((line.Pages ?? []).Take(PageEvidence.MaxPages));
         if (line.SavedPages is { } path && _savedPages.Count < PageEvidence.MaxPages)
         {

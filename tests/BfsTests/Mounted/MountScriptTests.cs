@@ -63,7 +63,8 @@ public sealed class MountScriptTests : IDisposable
     public void In_the_foreground_an_interrupt_unmounts_and_stops_everything()
     {
         string drive = _cluster.NewMountPoint("drive");
-        using Process script = _cluster.Launch(Path.Combine(ClusterFixture.Project, "mount.sh"), "--foreground", "--size", "64M", drive);
+        // A shell that is started where SIGINT is ignored, in the background for example, could not heed it.
+        using Process script = _cluster.Launch("env", "--default-signal=INT", Path.Combine(ClusterFixture.Project, "mount.sh"), "--foreground", "--size", "64M", drive);
         // The last line before it serves; the reader's end would say that it died.
         string? line;
         do
