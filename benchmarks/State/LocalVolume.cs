@@ -33,18 +33,14 @@ internal sealed class LocalVolume : IDisposable
 
     public FileHandle NewDirectory(FileHandle parent, string name)
     {
-        WireWriter writer = Begin(FileOp.Mkdir);
-        writer.Handle(parent);
-        writer.Name(Encoding.ASCII.GetBytes(name));
+        WireWriter writer = Begin(FileOp.Mkdir, parent, name);
         writer.U32(0x1ed);
         return Attributes(Execute(writer.Length, false), 0).Handle;
     }
 
     public FileHandle NewFile(FileHandle parent, string name)
     {
-        WireWriter writer = Begin(FileOp.Create);
-        writer.Handle(parent);
-        writer.Name(Encoding.ASCII.GetBytes(name));
+        WireWriter writer = Begin(FileOp.Create, parent, name);
         writer.U32(0x1a4);
         writer.U8(1);
         return Attributes(Execute(writer.Length, false), 1).Handle;
@@ -52,18 +48,14 @@ internal sealed class LocalVolume : IDisposable
 
     public void Unlink(FileHandle parent, string name)
     {
-        WireWriter writer = Begin(FileOp.Unlink);
-        writer.Handle(parent);
-        writer.Name(Encoding.ASCII.GetBytes(name));
+        WireWriter writer = Begin(FileOp.Unlink, parent, name);
         writer.U16(0);
         Execute(writer.Length, false);
     }
 
     public FileHandle Lookup(FileHandle parent, string name)
     {
-        WireWriter writer = Begin(FileOp.Lookup);
-        writer.Handle(parent);
-        writer.Name(Encoding.ASCII.GetBytes(name));
+        WireWriter writer = Begin(FileOp.Lookup, parent, name);
         return Attributes(Execute(writer.Length, true), 0).Handle;
     }
 
@@ -91,6 +83,14 @@ internal sealed class LocalVolume : IDisposable
         writer.U8(0);
         writer.Bytes(data);
         Execute(writer.Length, false);
+    }
+
+    private WireWriter Begin(FileOp op, FileHandle parent, string name)
+    {
+        WireWriter writer = Begin(op);
+        writer.Handle(parent);
+        writer.Name(Encoding.ASCII.GetBytes(name));
+        return writer;
     }
 
     private WireWriter Begin(FileOp op)
