@@ -44,6 +44,10 @@ public sealed partial class Replica
     {
         // Without the state that earlier votes were for, the log begins above them.
         LogMark(VoteRecordKind.Base, LowWaterMark, LowWaterMark == _stable ? StableDigest : CertifiedDigest, StableCertificate(LowWaterMark));
+        if (_silent)
+        {
+            LogMark(VoteRecordKind.Silent, _silentThrough, default);
+        }
         LogCommitted();
         Leaving own = _leaving[Id.Value];
         if (own.View == _view && own.Message.Length > 0)

@@ -78,6 +78,21 @@ public sealed class SilentTests
         Assert.Equal(0, votes);
     }
 
+    [Theory]
+    [InlineData(1_000_000)]
+    [InlineData(0)]
+    public void Silence_outlives_a_log_that_begins_anew(long knownMicros)
+    {
+        using InMemoryCluster cluster = NewCluster();
+        Invoke(cluster, 20);
+        LoseEverything(cluster, 3);
+        cluster.Pass(knownMicros);
+        // The host saved an image; then the process ends again.
+        cluster.Replicas[3].RestartLog();
+        cluster.Restart(3);
+        Assert.True(cluster.Replicas[3].IsSilent);
+    }
+
     [Fact]
     public void A_silent_replica_follows_a_view_change_without_taking_part()
     {
