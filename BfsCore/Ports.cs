@@ -112,7 +112,11 @@ public interface IVoteLog
     /// <summary>Appends go to a new, empty generation.</summary>
     void Begin();
 
+    /// <summary>Appends go to the valid generation again, and to the one that was begun beside it.</summary>
+    void KeepBoth();
+
     /// <summary>The generation that was begun is the valid one.</summary>
+    /// <exception cref="IOException">It has not taken all that was appended; the one before stays the valid one.</exception>
     void Switch();
 
     /// <summary>The generation that was begun is given up: appends go on where they went before.</summary>

@@ -70,7 +70,7 @@ internal sealed partial class ReplicaHost : IMessageHandler, ILoopClient, IDispo
         {
             // Multicast goes to all: links cannot be cut.
             _transport = UdpTransport.ForReplica(_testFaults ? _config with { MulticastGroup = null } : _config, id);
-            _storage = new ReplicaStorage(directory, _config, id, logger);
+            _storage = new ReplicaStorage(directory, _config, id, logger, _loop.Post);
             if (_config.Mode == ClusterMode.NoRep)
             {
                 var server = new NoRepServer(_config, _storage.Pages, service(_config), _transport);

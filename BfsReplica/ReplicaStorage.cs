@@ -11,22 +11,32 @@ namespace BfsReplica;
 /// A replica's memory on disk: the image of a stable checkpoint, and the vote log with everything since. The image is
 /// saved, and the log begun anew, when either has grown; when the replica has had nothing to do for a while; and at a
 /// clean stop. So the end of the process, however it comes, loses nothing (pitfall 33); a power failure may take what
-/// was not yet on the disk.
+/// was not yet on the disk. The disk is waited for on another thread, while the replica goes on.
 /// </summary>
 internal sealed class ReplicaStorage : IDisposable
 {
     /// <summary>Bytes in the vote log from which the image is saved, so that a start does not take too long.</summary>
     private const long LargeLogBytes = 128L << 20;
 
+    /// <summary>What may gather in memory while a save is under way; a disk that is slower than this is waited for.</summary>
+    private const long MaxUnsavedBytes = 8 * StateFile.LargeBytes;
+
     private readonly StateFile _file;
     private VoteLogFile? _votes;
     private Replica? _replica;
     private readonly ILogger _logger;
     private readonly QuietTime _quiet = new();
+    private readonly Action<Action> _post;
 
-    public ReplicaStorage(ClusterDirectory directory, ClusterConfig config, ReplicaId id, ILogger logger)
+    // The save under way, whether a log was begun for it, and what was executed when a quiet time began it.
+    private Task? _saving;
+    private bool _logWasBegun;
+    private long? _quietSince;
+
+    /// <param name="post">Runs an action on the replica's thread, from any thread.</param>
+    public ReplicaStorage(ClusterDirectory directory, ClusterConfig config, ReplicaId id, ILogger logger, Action<Action> post)
     {
-        _logger = logger;
+        (_logger, _post) = (logger, post);
         _file = StateFile.Open(directory.Replica(id), Replica.StateBytes(config), config.Identity());
         if (config.Mode == ClusterMode.NoRep && !Pages.IsTrusted)
         {
@@ -79,9 +89,20 @@ internal sealed class ReplicaStorage : IDisposable
     /// <summary>A checkpoint became stable: save it if much has changed, or if it was fetched.</summary>
     public void OnStable(SeqNum stable)
     {
-        if (_replica!.ImageNeeded || _file.UnsavedBytes > StateFile.LargeBytes || _votes!.Bytes > LargeLogBytes)
+        if (_replica!.ImageNeeded)
         {
+            // Others may come to count on what was fetched: it must not be forgotten.
+            AwaitSave();
             Try(() => SaveImage(stable, cleanStop: false));
+            return;
+        }
+        if (_file.UnsavedBytes > MaxUnsavedBytes || _votes!.Bytes > MaxUnsavedBytes)
+        {
+            AwaitSave();
+        }
+        if (_saving is null && (_file.UnsavedBytes > StateFile.LargeBytes || _votes!.Bytes > LargeLogBytes))
+        {
+            Try(() => BeginSave(stable));
         }
     }
 
@@ -94,6 +115,7 @@ internal sealed class ReplicaStorage : IDisposable
     /// <summary>The replica has found that its state is of no checkpoint: what is saved must not keep it from saving a right one.</summary>
     public void OnDistrusted()
     {
+        AwaitSave();
         _file.ForgetSaved();
         _logger.LogWarning("the state claims to be of a checkpoint that nobody can have: it is compared with the others' and repaired");
     }
@@ -101,16 +123,19 @@ internal sealed class ReplicaStorage : IDisposable
     /// <summary>To be called every second: saves once nothing has been executed for a while.</summary>
     public void OnSecond(Replica replica)
     {
-        if (Pages.IsTrusted && _quiet.IsTimeToSave(replica.LastExecuted.Value))
+        if (Pages.IsTrusted && _saving is null && _quiet.IsTimeToSave(replica.LastExecuted.Value))
         {
             Try(() =>
             {
+                _votes!.Sync();
                 if (replica.StableCheckpoint > _file.SavedCheckpoint)
                 {
-                    SaveImage(replica.StableCheckpoint, cleanStop: false);
+                    BeginSave(replica.StableCheckpoint, replica.LastExecuted.Value);
                 }
-                _votes!.Sync();
-                _quiet.Saved(replica.LastExecuted.Value);
+                else
+                {
+                    _quiet.Saved(replica.LastExecuted.Value);
+                }
             });
         }
     }
@@ -119,13 +144,9 @@ internal sealed class ReplicaStorage : IDisposable
     /// <param name="executed">Requests executed since the start.</param>
     public void OnSecond(long executed)
     {
-        if (_quiet.IsTimeToSave(executed) || _file.UnsavedBytes > StateFile.LargeBytes)
+        if (_saving is null && (_quiet.IsTimeToSave(executed) || _file.UnsavedBytes > StateFile.LargeBytes))
         {
-            Try(() =>
-            {
-                SaveLocalCheckpoint(cleanStop: false);
-                _quiet.Saved(executed);
-            });
+            Try(() => BeginSave(TakeLocalCheckpoint(), executed));
         }
     }
 
@@ -133,6 +154,7 @@ internal sealed class ReplicaStorage : IDisposable
     /// <exception cref="IOException">The disk is full, for example: the next start has more to read.</exception>
     public void SaveForStop(Replica replica)
     {
+        AwaitSave();
         if (Pages.IsTrusted)
         {
             SaveImage(replica.StableCheckpoint, cleanStop: true);
@@ -142,10 +164,16 @@ internal sealed class ReplicaStorage : IDisposable
 
     /// <summary>Saves the state of the unreplicated server, which is all that it has.</summary>
     /// <exception cref="IOException">As above.</exception>
-    public void SaveForStop() => SaveLocalCheckpoint(cleanStop: true);
+    public void SaveForStop()
+    {
+        AwaitSave();
+        _file.Save(TakeLocalCheckpoint(), cleanStop: true);
+    }
 
     public void Dispose()
     {
+        // Only after a failure is there one: what it saves then is as good as nothing.
+        _saving?.ContinueWith(_ => { }, TaskScheduler.Default).Wait();
         _votes?.Dispose();
         _file.Dispose();
     }
@@ -165,12 +193,58 @@ internal sealed class ReplicaStorage : IDisposable
         }
     }
 
-    private void SaveLocalCheckpoint(bool cleanStop)
+    private SeqNum TakeLocalCheckpoint()
     {
         SeqNum next = Pages.LastCheckpoint.Next;
         Pages.TakeCheckpoint(next);
         Pages.DiscardBefore(next);
-        _file.Save(next, cleanStop);
+        return next;
+    }
+
+    /// <summary>Saves the image of the last stable checkpoint while the replica goes on.</summary>
+    /// <param name="quietSince">What was executed, if it is saved because there is nothing to do.</param>
+    private void BeginSave(SeqNum stable, long? quietSince = null)
+    {
+        _file.BeginSave(stable);
+        _saving = Task.Run(_file.RunSave);
+        _ = _saving.ContinueWith(ended => _post(() => EndSave(ended)), TaskScheduler.Default);
+        (_logWasBegun, _quietSince) = (false, quietSince);
+        _replica?.BeginLog();
+        _logWasBegun = _replica is not null;
+    }
+
+    private void AwaitSave()
+    {
+        if (_saving is { } saving)
+        {
+            saving.ContinueWith(_ => { }, TaskScheduler.Default).Wait();
+            EndSave(saving);
+        }
+    }
+
+    /// <summary>A save that was waited for has been ended before it is told to have ended.</summary>
+    private void EndSave(Task saving)
+    {
+        if (saving != _saving)
+        {
+            return;
+        }
+        _saving = null;
+        saving.GetAwaiter().GetResult();
+        bool saved = false;
+        Try(() =>
+        {
+            _file.EndSave();
+            saved = true;
+            if (_quietSince is { } executed)
+            {
+                _quiet.Saved(executed);
+            }
+        });
+        if (_logWasBegun)
+        {
+            Try(() => _replica!.EndLog(saved));
+        }
     }
 
     /// <summary>A save that fails is tried again later; what was to be saved stays in memory.</summary>

@@ -22,6 +22,8 @@ public sealed class ForgetfulVoteLog : IVoteLog
 
     public void Begin() => Bytes = 0;
 
+    public void KeepBoth() { }
+
     public void Switch() { }
 
     public void Abandon() { }

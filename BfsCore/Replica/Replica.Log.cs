@@ -26,6 +26,18 @@ public sealed partial class Replica
     /// <exception cref="IOException">The disk is full; the log goes on as it was.</exception>
     public void RestartLog()
     {
+        BeginLog();
+        EndLog(saved: true);
+        ImageNeeded = false;
+    }
+
+    /// <summary>
+    /// The host begins to save the image of the stable checkpoint, which takes a while: a log that starts from there is kept
+    /// beside the present one until <see cref="EndLog"/>.
+    /// </summary>
+    /// <exception cref="IOException">The disk is full; the log goes on as it was, and there is nothing to end.</exception>
+    public void BeginLog()
+    {
         _votes.Begin();
         try
         {
@@ -36,8 +48,21 @@ public sealed partial class Replica
             _votes.Abandon();
             throw;
         }
-        _votes.Switch();
-        ImageNeeded = false;
+        _votes.KeepBoth();
+    }
+
+    /// <summary>The save that <see cref="BeginLog"/> was for has ended.</summary>
+    /// <exception cref="IOException">The disk was full; the log goes on as it was before.</exception>
+    public void EndLog(bool saved)
+    {
+        if (saved)
+        {
+            _votes.Switch();
+        }
+        else
+        {
+            _votes.Abandon();
+        }
     }
 
     private void LogEverything()

@@ -1,51 +1,46 @@
-using System.Numerics;
-
 namespace BfsCore.State;
 
 // What the storage layer needs: which pages differ from the image on disk, and a start from such an image.
 public sealed unsafe partial class PagedState
 {
-    // One bit per page that may differ from the saved image.
-    private readonly ulong* _dirty;
+    // Pages that may differ from the saved image; while a save is under way, from what it saves.
+    private PageSet _dirty;
 
-    /// <summary>Pages that may differ from the image last saved.</summary>
-    internal long DirtyPages { get; private set; }
+    // What a save under way brings to the image.
+    private PageSet _saving;
 
-    internal bool IsDirty(long page) => (_dirty[page >> 6] & (1UL << (int)(page & 63))) != 0;
+    /// <summary>Pages that may differ from the image last saved, or from the one being saved.</summary>
+    internal PageSet Dirty => _dirty;
 
-    /// <summary>The first dirty page from <paramref name="page"/> on, or -1.</summary>
-    internal long NextDirty(long page)
+    /// <summary>What was dirty when the save under way began.</summary>
+    internal PageSet Saving => _saving;
+
+    /// <summary>
+    /// A save of checkpoint <paramref name="n"/>, which must be held, begins: what is dirty is to be saved, and from here on
+    /// only what was modified after the checkpoint is dirty.
+    /// </summary>
+    internal void BeginSave(SeqNum n)
     {
-        if (page >= PageCount)
-        {
-            return -1;
-        }
-        long words = (PageCount + 63) / 64;
-        long word = page >> 6;
-        ulong bits = _dirty[word] & (ulong.MaxValue << (int)(page & 63));
-        while (bits == 0)
-        {
-            if (++word == words)
-            {
-                return -1;
-            }
-            bits = _dirty[word];
-        }
-        return (word << 6) + BitOperations.TrailingZeroCount(bits);
-    }
-
-    /// <summary>The image now holds checkpoint <paramref name="n"/>: only what was modified after it is dirty.</summary>
-    internal void MarkSaved(SeqNum n)
-    {
-        new Span<ulong>(_dirty, checked((int)((PageCount + 63) / 64))).Clear();
-        DirtyPages = 0;
+        BfsAssert.That(_saving.Count == 0);
+        (_dirty, _saving) = (_saving, _dirty);
         for (int i = RequirePositionOf(n); i < _checkpoints.Count; i++)
         {
             for (int slot = 0; slot < _checkpoints[i].Count; slot++)
             {
-                MarkDirty(_checkpoints[i].PageIndex(slot));
+                _dirty.Add(_checkpoints[i].PageIndex(slot));
             }
         }
+    }
+
+    /// <summary>The save that was begun has ended.</summary>
+    /// <param name="saved">Whether the image holds the checkpoint now; if not, what was to be saved is dirty still.</param>
+    internal void EndSave(bool saved)
+    {
+        if (!saved)
+        {
+            _dirty.AddAll(_saving);
+        }
+        _saving.Clear();
     }
 
     /// <summary>
@@ -65,16 +60,6 @@ public sealed unsafe partial class PagedState
         for (long page = firstPage; page < firstPage + count; page++)
         {
             _tree[_tree.PageLevel, page] = PartitionTree.PageDigest(Page(page));
-        }
-    }
-
-    private void MarkDirty(long page)
-    {
-        ulong bit = 1UL << (int)(page & 63);
-        if ((_dirty[page >> 6] & bit) == 0)
-        {
-            _dirty[page >> 6] |= bit;
-            DirtyPages++;
         }
     }
 }

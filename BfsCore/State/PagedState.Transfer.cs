@@ -84,7 +84,7 @@ public sealed unsafe partial class PagedState
         for (long page = 0; page < PageCount; page++)
         {
             Digest recorded = _tree[_tree.PageLevel, page];
-            if (recorded.IsZero && !IsDirty(page))
+            if (recorded.IsZero && !_dirty.Contains(page) && !_saving.Contains(page))
             {
                 continue;
             }
@@ -94,7 +94,7 @@ public sealed unsafe partial class PagedState
             {
                 damaged++;
                 _tree[_tree.PageLevel, page] = digest;
-                MarkDirty(page);
+                _dirty.Add(page);
             }
         }
         HashInterior();
@@ -175,7 +175,7 @@ public sealed unsafe partial class PagedState
             {
                 Page(page).Clear();
                 _tree[_tree.PageLevel, page] = default;
-                MarkDirty(page);
+                _dirty.Add(page);
             }
         }
         HashInterior();

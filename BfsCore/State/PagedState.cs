@@ -50,7 +50,7 @@ public sealed unsafe partial class PagedState : IDisposable
         _stamps = (long*)NativeMemory.AllocZeroed((nuint)pages, sizeof(long));
         _slots = (int*)NativeMemory.AllocZeroed((nuint)pages, sizeof(int));
         _tree = new PartitionTree(pages);
-        _dirty = (ulong*)NativeMemory.AllocZeroed((nuint)((pages + 63) / 64), sizeof(ulong));
+        (_dirty, _saving) = (new PageSet(pages), new PageSet(pages));
         _open = new CheckpointCopies(_tree.Levels);
         _checkpoints.Add(_open);
     }
@@ -110,7 +110,8 @@ public sealed unsafe partial class PagedState : IDisposable
         _tree.Dispose();
         NativeMemory.Free(_stamps);
         NativeMemory.Free(_slots);
-        NativeMemory.Free(_dirty);
+        _dirty.Dispose();
+        _saving.Dispose();
         if (_owner == null)
         {
             NativeMemory.Free(_base);
@@ -149,6 +150,9 @@ public sealed unsafe partial class PagedState : IDisposable
 
     private void RecordPage(long page)
     {
+        // A write that changes nothing: of a mapped page that is not this process's own yet, a read before the first write
+        // (and copying reads its destination) costs a second page fault.
+        Interlocked.Or(ref *(long*)(_base + (page << PageBits)), 0);
         byte* copy = null;
         // A zero digest says that the page held zeros at the newest checkpoint, and it was not modified since.
         if (!_tree[_tree.PageLevel, page].IsZero)
@@ -159,7 +163,7 @@ public sealed unsafe partial class PagedState : IDisposable
         }
         _slots[page] = _open.Add(page, copy);
         _stamps[page] = _epoch;
-        MarkDirty(page);
+        _dirty.Add(page);
     }
 
     /// <summary>From now on every page counts as not modified.</summary>

@@ -31,11 +31,11 @@ public sealed class StateFileException : IOException
 /// <summary>
 /// A replica's state on disk: always the image of a stable checkpoint. The image is mapped copy-on-write, so that
 /// execution never changes the file; <see cref="Save"/> brings it from one stable checkpoint to a later one through a
-/// journal, so that a stop at any moment leaves the one or the other. Linux only.
+/// journal, so that a stop at any moment leaves the one or the other. Linux only. This part opens; .Saving saves.
 /// </summary>
-public sealed unsafe class StateFile : IDisposable
+public sealed unsafe partial class StateFile : IDisposable
 {
-    /// <summary>Modified bytes from which <see cref="SaveIfLarge"/> saves, so that they do not fill the memory.</summary>
+    /// <summary>Modified bytes from which the state is to be saved, so that they do not fill the memory.</summary>
     public const long LargeBytes = 64L << 20;
 
     private readonly IStateDisk _disk;
@@ -70,8 +70,8 @@ public sealed unsafe class StateFile : IDisposable
     /// <summary>The checkpoint that the image on disk holds.</summary>
     public SeqNum SavedCheckpoint => _meta.Checkpoint;
 
-    /// <summary>Bytes modified in memory since the last save.</summary>
-    public long UnsavedBytes => State.DirtyPages * PagedState.PageBytes;
+    /// <summary>Bytes modified in memory since the last save that has ended.</summary>
+    public long UnsavedBytes => (State.Dirty.Count + State.Saving.Count) * PagedState.PageBytes;
 
     /// <summary>
     /// Opens or creates the state in a directory, finishes a save that was interrupted, and checks every page that is not a
@@ -137,57 +137,12 @@ public sealed unsafe class StateFile : IDisposable
     }
 
     /// <summary>
-    /// Brings the image to checkpoint <paramref name="stable"/>, which must be held, and gives back the memory of pages
-    /// that are as saved. If it throws, the state in memory is as before, the image is that of an earlier checkpoint or can
-    /// be completed from the journal, and saving may be tried again.
-    /// </summary>
-    /// <param name="cleanStop">Nothing will be executed after this: the next start may trust it.</param>
-    /// <exception cref="StateFileException">I/O failed, for example on a full disk.</exception>
-    public void Save(SeqNum stable, bool cleanStop = false)
-    {
-        // Saving a damaged state would give it a right digest.
-        BfsAssert.That(State.IsTrusted);
-        BfsAssert.That(State.HasCheckpoint(stable) && stable >= SavedCheckpoint);
-        try
-        {
-            FinishPending();
-            var target = new StateMeta(State.PageCount, stable, State.CheckpointDigest(stable), cleanStop, _meta.Cluster);
-            if (State.DirtyPages == 0)
-            {
-                WriteMeta(target);
-                return;
-            }
-            StateJournal journal = WriteJournal(target);
-            _pending = journal;
-            FinishPending();
-            State.MarkSaved(stable);
-            ShowSavedPages(journal);
-            _disk.Resize(StatePart.Journal, 0);
-        }
-        catch (IOException e)
-        {
-            throw new StateFileException($"cannot save the state at checkpoint {stable}: {e.Message}", e);
-        }
-    }
-
-    /// <summary>Saves when more than a bound of modified pages is in memory; to be called when a checkpoint is stable.</summary>
-    public bool SaveIfLarge(SeqNum stable, long bytes = LargeBytes)
-    {
-        if (UnsavedBytes <= bytes)
-        {
-            return false;
-        }
-        Save(stable);
-        return true;
-    }
-
-    /// <summary>
     /// What was saved was of no checkpoint, whatever number it had (§4.3.2): the next save may be of a lower one. To be called
     /// when the state in memory is distrusted. The files stay as they are until then.
     /// </summary>
     public void ForgetSaved()
     {
-        BfsAssert.That(!State.IsTrusted);
+        BfsAssert.That(!State.IsTrusted && _save == null);
         _meta = new StateMeta(_meta.Pages, default, default, false, _meta.Cluster);
         _pending = null;
     }
@@ -260,7 +215,8 @@ public sealed unsafe class StateFile : IDisposable
         Report(problem, isNew);
         if (problem == null)
         {
-            WriteMeta(_meta with { CleanStop = false });
+            _meta = _meta with { CleanStop = false };
+            WriteMeta(_meta);
             _disk.Resize(StatePart.Journal, 0);
         }
         else
@@ -307,37 +263,6 @@ public sealed unsafe class StateFile : IDisposable
             : (StateFileStatus.UncleanStop, $"checkpoint {_meta.Checkpoint}, not stopped cleanly: later work is not saved here");
     }
 
-    private StateJournal WriteJournal(StateMeta target)
-    {
-        try
-        {
-            return StateJournal.Write(_disk, State, target);
-        }
-        catch (IOException)
-        {
-            // The image was not touched. Give the space back, if the disk still lets us.
-            try
-            {
-                _disk.Resize(StatePart.Journal, 0);
-            }
-            catch (IOException)
-            {
-                // The first failure is the one to report.
-            }
-            throw;
-        }
-    }
-
-    private void FinishPending()
-    {
-        if (_pending != null)
-        {
-            _pending.Apply(_disk);
-            WriteMeta(_pending.Target);
-            _pending = null;
-        }
-    }
-
     private void WriteMeta(StateMeta meta)
     {
         if (meta != _written)
@@ -345,26 +270,6 @@ public sealed unsafe class StateFile : IDisposable
             _written = null;
             _disk.ReplaceMeta(meta.Encode());
             _written = meta;
-        }
-        _meta = meta;
-    }
-
-    /// <summary>Pages not modified after the checkpoint are the same in memory and in the file.</summary>
-    private void ShowSavedPages(StateJournal journal)
-    {
-        for (int entry = 0; entry < journal.Count;)
-        {
-            long first = journal.PageAt(entry);
-            int run = 0;
-            while (entry + run < journal.Count && journal.PageAt(entry + run) == first + run && !State.IsDirty(first + run))
-            {
-                run++;
-            }
-            if (run > 0)
-            {
-                _mapping.ShowFile(first, run);
-            }
-            entry += Math.Max(run, 1);
         }
     }
 }

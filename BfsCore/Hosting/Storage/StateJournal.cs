@@ -40,7 +40,10 @@ internal sealed class StateJournal
 
     private long ContentStart => PageBytes + ((_table.Length + PageBytes - 1L) / PageBytes * PageBytes);
 
-    /// <summary>Writes and syncs a journal that takes the image to checkpoint <c>target.Checkpoint</c>.</summary>
+    /// <summary>
+    /// Writes a journal of what is being saved, which takes the image to checkpoint <c>target.Checkpoint</c>. It counts once it
+    /// is synced.
+    /// </summary>
     public static StateJournal Write(IStateDisk disk, PagedState state, StateMeta target)
     {
         var journal = new StateJournal(target, TableOf(state, target.Checkpoint));
@@ -48,7 +51,6 @@ internal sealed class StateJournal
         disk.Write(StatePart.Journal, PageBytes, journal._table);
         journal.WritePages(disk, state);
         disk.Write(StatePart.Journal, 0, journal.Header());
-        disk.Sync(StatePart.Journal);
         return journal;
     }
 
@@ -104,9 +106,9 @@ internal sealed class StateJournal
 
     private static byte[] TableOf(PagedState state, SeqNum n)
     {
-        var table = new byte[checked((int)(state.DirtyPages * EntryBytes))];
+        var table = new byte[checked((int)(state.Saving.Count * EntryBytes))];
         Span<byte> rest = table;
-        for (long page = state.NextDirty(0); page >= 0; page = state.NextDirty(page + 1))
+        for (long page = state.Saving.Next(0); page >= 0; page = state.Saving.Next(page + 1))
         {
             BinaryPrimitives.WriteInt64LittleEndian(rest, page);
             state.NodeDigestAt(n, state.Levels - 1, page).Write(rest[8..]);

@@ -25,6 +25,9 @@ public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
     /// </summary>
     private const long KeptBytes = 96L << 20;
 
+    /// <summary>How much is made writable at once: a page fault for each page of large records costs three times as much.</summary>
+    private const long PopulatedBytes = 1L << 20;
+
     private const int BootIdAt = 16;
     private const int CleanAt = 32;
     private const ulong Magic = 0x5345544F56534642;
@@ -39,6 +42,10 @@ public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
 
         /// <summary>Where the next record goes.</summary>
         public long End { get; set; } = HeaderBytes;
+
+        /// <summary>Up to here the present generation's pages were made writable.</summary>
+        public long Populated { get; set; }
+
         /// <summary>The checksum of the last record, which the next one's begins with.</summary>
         public uint Chain { get; set; }
         public ulong Generation { get; set; }
@@ -50,6 +57,10 @@ public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
     private int _current;
     private int _before;
     private int _reserved;
+
+    // The generation that was begun, once appends go to both.
+    private Part? _beside;
+    private StateFileException? _besideFailure;
 
     private VoteLogFile(string directory) => _directory = directory;
 
@@ -132,28 +143,56 @@ public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
 
     public Span<byte> Reserve(int bytes)
     {
-        Part part = _parts[_current];
-        long end = Next(part.End, bytes);
-        if (end + RecordHeaderBytes > part.Length)
-        {
-            Grow(part, Math.Max(end + RecordHeaderBytes, part.Length + StepBytes));
-        }
         _reserved = bytes;
-        return new Span<byte>(part.Memory + part.End + RecordHeaderBytes, bytes);
+        return RoomFor(_parts[_current], bytes);
     }
 
     public void Append()
     {
         Part part = _parts[_current];
-        uint length = (uint)_reserved;
-        uint crc = part.Chain = Checksum(part.Chain, new ReadOnlySpan<byte>(part.Memory + part.End + RecordHeaderBytes, _reserved));
+        var record = new ReadOnlySpan<byte>(part.Memory + part.End + RecordHeaderBytes, _reserved);
+        Append(part, record);
+        if (_beside is { } beside)
+        {
+            try
+            {
+                record.CopyTo(RoomFor(beside, record.Length));
+                Append(beside, record);
+            }
+            catch (StateFileException e)
+            {
+                // What counts is written; the next generation will have to be begun anew.
+                (_beside, _besideFailure) = (null, e);
+            }
+        }
+    }
+
+    private static Span<byte> RoomFor(Part part, int bytes)
+    {
+        long end = Next(part.End, bytes);
+        if (end + RecordHeaderBytes > part.Length)
+        {
+            Grow(part, Math.Max(end + RecordHeaderBytes, part.Length + StepBytes));
+        }
+        if (end + RecordHeaderBytes > part.Populated)
+        {
+            Populate(part, end + RecordHeaderBytes);
+        }
+        return new Span<byte>(part.Memory + part.End + RecordHeaderBytes, bytes);
+    }
+
+    /// <summary>Appends a record whose content lies in its place.</summary>
+    private static void Append(Part part, ReadOnlySpan<byte> record)
+    {
+        uint crc = part.Chain = Checksum(part.Chain, record);
         // The record counts from this store on; stores become visible in order.
-        Volatile.Write(ref *(ulong*)(part.Memory + part.End), length | ((ulong)crc << 32));
-        part.End = Next(part.End, _reserved);
+        Volatile.Write(ref *(ulong*)(part.Memory + part.End), (uint)record.Length | ((ulong)crc << 32));
+        part.End = Next(part.End, record.Length);
     }
 
     public void Begin()
     {
+        BfsAssert.That(_beside == null);
         _before = _current;
         Part old = _parts[_current];
         _current = 1 - _current;
@@ -162,6 +201,7 @@ public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
         new Span<byte>(part.Memory, 16).Clear();
         part.Generation = old.Generation + 1;
         part.End = HeaderBytes;
+        part.Populated = 0;
         part.Chain = First(part.Generation);
         if (part.Length > KeptBytes)
         {
@@ -170,13 +210,31 @@ public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
         }
     }
 
+    public void KeepBoth()
+    {
+        (_beside, _besideFailure) = (_parts[_current], null);
+        _current = _before;
+    }
+
     public void Switch()
     {
+        BfsAssert.That(_beside != null || _besideFailure != null);
+        _beside = null;
+        if (_besideFailure is { } failure)
+        {
+            _besideFailure = null;
+            throw failure;
+        }
+        _current = 1 - _current;
         WriteHeader(_parts[_current]);
         _before = _current;
     }
 
-    public void Abandon() => _current = _before;
+    public void Abandon()
+    {
+        (_beside, _besideFailure) = (null, null);
+        _current = _before;
+    }
 
     /// <summary>The log was taken up: from here on it is written under the present start of the system.</summary>
     public void Adopt() => WriteHeader(_parts[_current]);
@@ -279,6 +337,14 @@ public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
             crc = BitOperations.Crc32C(crc, b);
         }
         return crc;
+    }
+
+    /// <summary>Kernels before 5.14 refuse, and then every page is made writable when it is first touched.</summary>
+    private static void Populate(Part part, long needed)
+    {
+        long from = Math.Max(part.Populated, part.End & -HeaderBytes);
+        part.Populated = Math.Min(part.Length, (needed | (PopulatedBytes - 1)) + 1);
+        _ = LibC.Advise(part.Memory + from, (nuint)(part.Populated - from), LibC.MadvPopulateWrite);
     }
 
     /// <summary>Allocates, so that a full disk is an error here and not a signal when the memory is touched.</summary>

@@ -222,6 +222,7 @@ internal sealed class RestoreTarget(ClusterConfig config, SimRandom random)
         public Span<byte> Reserve(int bytes) => _reserved = new byte[bytes];
         public void Append() => Bytes += _reserved.Length;
         public void Begin() => Bytes = 0;
+        public void KeepBoth() { }
         public void Switch() { }
         public void Abandon() { }
 

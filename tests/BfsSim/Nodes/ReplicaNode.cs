@@ -58,6 +58,7 @@ public sealed class ReplicaNode : SimNode, IDisposable
         SimulationException.Require(Crashed, "a replica was started twice");
         _earlierViewChanges += Replica.Counters.ViewChanges;
         State.Dispose();
+        Disk.ForgetSave();
         try
         {
             Begin();
@@ -133,12 +134,29 @@ public sealed class ReplicaNode : SimNode, IDisposable
         };
     }
 
+    /// <summary>Every other save takes until the next checkpoint is stable, or for ever if the process ends before that.</summary>
     private void OnStable(SeqNum stable)
     {
-        if (Replica.ImageNeeded || _random.PerMille(_savesPerMille))
+        if (Disk.IsSaving)
+        {
+            Disk.EndSave(State);
+            Replica.EndLog(saved: true);
+        }
+        bool wanted = _random.PerMille(_savesPerMille);
+        if (Replica.ImageNeeded)
         {
             Disk.Save(State, stable);
             Replica.RestartLog();
+        }
+        else if (wanted)
+        {
+            Disk.BeginSave(State, stable);
+            Replica.BeginLog();
+            if (stable.Value / _config.CheckpointPeriod % 2 == 0)
+            {
+                Disk.EndSave(State);
+                Replica.EndLog(saved: true);
+            }
         }
     }
 }

@@ -12,6 +12,11 @@ public sealed class SimDisk
 {
     private readonly SortedDictionary<long, byte[]> _pages = [];
 
+    private (SeqNum Checkpoint, List<(long Page, byte[] Content)> Pages)? _save;
+
+    /// <summary>A save was begun and not ended.</summary>
+    public bool IsSaving => _save is not null;
+
     public MemoryVoteLog Votes { get; private set; } = new();
 
     public SimStableStore Counters { get; } = new();
@@ -25,12 +30,39 @@ public sealed class SimDisk
     /// <summary>Brings the image to a checkpoint that the state holds.</summary>
     public void Save(PagedState state, SeqNum checkpoint)
     {
-        for (long page = state.NextDirty(0); page >= 0; page = state.NextDirty(page + 1))
+        BeginSave(state, checkpoint);
+        EndSave(state);
+    }
+
+    /// <summary>The first step of a save that takes a while: what is to be saved is known.</summary>
+    public void BeginSave(PagedState state, SeqNum checkpoint)
+    {
+        state.BeginSave(checkpoint);
+        var pages = new List<(long, byte[])>();
+        for (long page = state.Saving.Next(0); page >= 0; page = state.Saving.Next(page + 1))
         {
-            _pages[page] = state.PageAt(checkpoint, page).ToArray();
+            pages.Add((page, state.PageAt(checkpoint, page).ToArray()));
         }
-        state.MarkSaved(checkpoint);
-        SavedCheckpoint = checkpoint;
+        _save = (checkpoint, pages);
+    }
+
+    /// <summary>The last step; a process that ended before it has saved nothing.</summary>
+    public void EndSave(PagedState state)
+    {
+        (SeqNum checkpoint, List<(long Page, byte[] Content)> pages) = _save!.Value;
+        foreach ((long page, byte[] content) in pages)
+        {
+            _pages[page] = content;
+        }
+        (SavedCheckpoint, _save) = (checkpoint, null);
+        state.EndSave(saved: true);
+    }
+
+    /// <summary>The process that was saving has ended.</summary>
+    public void ForgetSave()
+    {
+        _save = null;
+        Votes.Abandon();
     }
 
     /// <summary>The memory of a process that starts from these files.</summary>
@@ -45,7 +77,8 @@ public sealed class SimDisk
             }
             state.TakeCheckpoint(SavedCheckpoint);
             state.DiscardBefore(SavedCheckpoint);
-            state.MarkSaved(SavedCheckpoint);
+            state.BeginSave(SavedCheckpoint);
+            state.EndSave(saved: true);
         }
         return state;
     }

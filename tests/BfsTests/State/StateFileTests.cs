@@ -133,9 +133,9 @@ public sealed class StateFileTests : IDisposable
         using StateFile file = Open();
         file.State.Modify(0, (int)SizeBytes).Fill(5);
         file.State.TakeCheckpoint(new SeqNum(1));
-        Assert.False(file.SaveIfLarge(new SeqNum(1), SizeBytes));
+        Assert.Equal(SizeBytes, file.UnsavedBytes);
         Assert.Equal(SizeBytes, PrivateBytes());
-        Assert.True(file.SaveIfLarge(new SeqNum(1), SizeBytes - 1));
+        file.Save(new SeqNum(1));
         Assert.Equal(0, PrivateBytes());
         Assert.Equal(0, file.UnsavedBytes);
         Assert.Equal(5, file.State.Read(SizeBytes - 1, 1)[0]);
@@ -356,15 +356,17 @@ public sealed class StateFileTests : IDisposable
     }
 
     /// <summary>Pitfall 35: at whatever change the power fails, the one or the other checkpoint is there, whole.</summary>
-    [Fact]
-    public void A_stop_at_any_change_leaves_a_whole_checkpoint()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_stop_at_any_change_leaves_a_whole_checkpoint(bool goesOn)
     {
         int olds = 0;
         int news = 0;
         for (int stop = 0; ; stop++)
         {
             var random = new Random(stop);
-            (byte[] before, byte[] after, bool done) = SaveTwiceAndStop(stop, random);
+            (byte[] before, byte[] after, bool done) = SaveTwiceAndStop(stop, random, goesOn);
             // The start that repairs may be stopped as well, more than once.
             _ = OpensBeforeStop(random.Next(50), random) || OpensBeforeStop(random.Next(50), random);
             using StateFile file = Open();
@@ -381,7 +383,8 @@ public sealed class StateFileTests : IDisposable
         Assert.True(olds >= 4 && news >= 20, $"{olds} old, {news} new");
     }
 
-    private (byte[] Before, byte[] After, bool Done) SaveTwiceAndStop(int stop, Random random)
+    /// <param name="goesOn">The state changes while the second save is under way.</param>
+    private (byte[] Before, byte[] After, bool Done) SaveTwiceAndStop(int stop, Random random, bool goesOn)
     {
         foreach (string path in Directory.GetFiles(_directory))
         {
@@ -397,9 +400,26 @@ public sealed class StateFileTests : IDisposable
         file.State.TakeCheckpoint(new SeqNum(2));
         byte[] after = Memory(file.State);
         disk.ChangesLeft = stop;
-        bool done = !Fails(() => file.Save(new SeqNum(2)));
+        bool done = !Fails(() => SaveStepwise(file, new SeqNum(2), () =>
+        {
+            if (goesOn)
+            {
+                Scribble(file.State, random);
+                file.State.TakeCheckpoint(file.State.LastCheckpoint.Next);
+                file.State.DiscardBefore(file.State.LastCheckpoint);
+            }
+        }));
         disk.CutPower(random);
         return (before, after, done);
+    }
+
+    private static void SaveStepwise(StateFile file, SeqNum n, Action meanwhile)
+    {
+        file.BeginSave(n);
+        meanwhile();
+        file.RunSave();
+        meanwhile();
+        file.EndSave();
     }
 
     private bool OpensBeforeStop(int stop, Random random)
@@ -420,6 +440,42 @@ public sealed class StateFileTests : IDisposable
         catch (IOException)
         {
             return true;
+        }
+    }
+
+    /// <summary>Execution, checkpoints and rollbacks go on while a save is under way, and the next save brings them.</summary>
+    [Fact]
+    public void What_changes_during_a_save_is_saved_by_the_next_one()
+    {
+        for (int seed = 0; seed < 30; seed++)
+        {
+            var random = new Random(seed);
+            string directory = PathOf("during-" + seed);
+            byte[] expected = [];
+            using (StateFile file = StateFile.Open(directory, SizeBytes))
+            {
+                long number = 0;
+                for (int save = 0; save < 4; save++)
+                {
+                    Scribble(file.State, random);
+                    file.State.TakeCheckpoint(new SeqNum(++number));
+                    file.State.DiscardBefore(new SeqNum(number));
+                    SaveStepwise(file, new SeqNum(number), () =>
+                    {
+                        Scribble(file.State, random);
+                        file.State.TakeCheckpoint(new SeqNum(++number));
+                        Scribble(file.State, random);
+                        file.State.RollbackTo(new SeqNum(number));
+                        expected = Memory(file.State);
+                    });
+                    Assert.Equal(expected, Memory(file.State));
+                }
+                file.State.DiscardBefore(new SeqNum(number));
+                file.Save(new SeqNum(number));
+            }
+            using StateFile again = StateFile.Open(directory, SizeBytes);
+            Assert.Equal(StateFileStatus.UncleanStop, again.Status);
+            Assert.Equal(expected, Memory(again.State));
         }
     }
 

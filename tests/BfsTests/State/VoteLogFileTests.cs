@@ -56,6 +56,7 @@ public sealed class VoteLogFileTests : IDisposable
         {
             log.Begin();
             Append(log, "new");
+            log.KeepBoth();
             log.Switch();
             Append(log, "newer");
         }
@@ -70,6 +71,41 @@ public sealed class VoteLogFileTests : IDisposable
         Assert.Equal("new newer newest", Reopened());
     }
 
+    /// <summary>While the image that it starts from is being saved, either generation alone must be enough.</summary>
+    [Fact]
+    public void Two_generations_take_what_is_appended_until_one_counts()
+    {
+        using (VoteLogFile log = VoteLogFile.Open(_directory))
+        {
+            Append(log, "old");
+            log.Begin();
+            Append(log, "new");
+            log.KeepBoth();
+            Append(log, "both");
+            Assert.Equal("old both", Read(log));
+        }
+        Assert.Equal("old both", Reopened());
+        using (VoteLogFile log = VoteLogFile.Open(_directory))
+        {
+            log.Begin();
+            Append(log, "new");
+            log.KeepBoth();
+            Append(log, "two", new string('x', 3 << 20), "three");
+            log.Switch();
+            Append(log, "four");
+        }
+        Assert.Equal($"new two {new string('x', 3 << 20)} three four", Reopened());
+        using (VoteLogFile log = VoteLogFile.Open(_directory))
+        {
+            log.Begin();
+            log.KeepBoth();
+            Append(log, "five");
+            log.Abandon();
+            Append(log, "six");
+        }
+        Assert.EndsWith(" four five six", Reopened());
+    }
+
     [Fact]
     public void What_an_earlier_generation_left_in_the_file_is_not_read()
     {
@@ -77,9 +113,11 @@ public sealed class VoteLogFileTests : IDisposable
         {
             Append(log, "aaaaaaaa", "bbbbbbbb", "cccccccc");
             log.Begin();
+            log.KeepBoth();
             log.Switch();
             log.Begin();
             Append(log, "dddddddd");
+            log.KeepBoth();
             log.Switch();
         }
         Assert.Equal("dddddddd", Reopened());
