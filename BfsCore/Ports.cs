@@ -107,6 +107,7 @@ public interface IVoteLog
     Span<byte> Reserve(int bytes);
 
     /// <summary>The reserved record is written.</summary>
+    /// <exception cref="IOException">As for <see cref="Reserve"/>.</exception>
     void Append();
 
     /// <summary>Appends go to a new, empty generation.</summary>

@@ -13,7 +13,6 @@ internal static unsafe partial class LibC
     public const int MapNoReserve = 0x4000;
     public const int MadvRandom = 1;
     public const int MadvDontNeed = 4;
-    public const int MadvPopulateWrite = 23;
     public const int FallocKeepSizePunchHole = 3;
     public const int SeekData = 3;
     public const int SeekHole = 4;

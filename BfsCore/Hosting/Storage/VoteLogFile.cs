@@ -6,7 +6,8 @@ namespace BfsCore.Hosting.Storage;
 
 /// <summary>
 /// The vote log in two files that take turns, one generation in each, written through shared mappings: what was appended is
-/// the system's, and outlives the process without a system call per record. <see cref="Sync"/> brings it to the disk.
+/// the system's, and outlives the process without a system call per record. Large records are written by a call, which costs
+/// less than a page fault for each of their pages. <see cref="Sync"/> brings it to the disk.
 ///
 /// A file has a page of header ("BFSVOTES", generation u64, the system's boot id (16), clean u64) and records, each at a multiple of 8 bytes: length u32,
 /// CRC-32C u32, content. A checksum begins with the one before it, the first with the generation, so that nothing older that
@@ -25,8 +26,8 @@ public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
     /// </summary>
     private const long KeptBytes = 96L << 20;
 
-    /// <summary>How much is made writable at once: a page fault for each page of large records costs three times as much.</summary>
-    private const long PopulatedBytes = 1L << 20;
+    /// <summary>Records from this size on do not go through the mapping.</summary>
+    private const int LargeBytes = 8192;
 
     private const int BootIdAt = 16;
     private const int CleanAt = 32;
@@ -43,9 +44,6 @@ public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
         /// <summary>Where the next record goes.</summary>
         public long End { get; set; } = HeaderBytes;
 
-        /// <summary>Up to here the present generation's pages were made writable.</summary>
-        public long Populated { get; set; }
-
         /// <summary>The checksum of the last record, which the next one's begins with.</summary>
         public uint Chain { get; set; }
         public ulong Generation { get; set; }
@@ -60,7 +58,10 @@ public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
 
     // The generation that was begun, once appends go to both.
     private Part? _beside;
-    private StateFileException? _besideFailure;
+    private IOException? _besideFailure;
+
+    // A large record with its header.
+    private byte[] _large = [];
 
     private VoteLogFile(string directory) => _directory = directory;
 
@@ -150,16 +151,20 @@ public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
     public void Append()
     {
         Part part = _parts[_current];
-        var record = new ReadOnlySpan<byte>(part.Memory + part.End + RecordHeaderBytes, _reserved);
+        Span<byte> record = ContentAt(part, _reserved);
         Append(part, record);
         if (_beside is { } beside)
         {
             try
             {
-                record.CopyTo(RoomFor(beside, record.Length));
+                Span<byte> room = RoomFor(beside, record.Length);
+                if (record.Length < LargeBytes)
+                {
+                    record.CopyTo(room);
+                }
                 Append(beside, record);
             }
-            catch (StateFileException e)
+            catch (IOException e)
             {
                 // What counts is written; the next generation will have to be begun anew.
                 (_beside, _besideFailure) = (null, e);
@@ -167,26 +172,40 @@ public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
         }
     }
 
-    private static Span<byte> RoomFor(Part part, int bytes)
+    private Span<byte> RoomFor(Part part, int bytes)
     {
         long end = Next(part.End, bytes);
         if (end + RecordHeaderBytes > part.Length)
         {
             Grow(part, Math.Max(end + RecordHeaderBytes, part.Length + StepBytes));
         }
-        if (end + RecordHeaderBytes > part.Populated)
+        if (bytes >= LargeBytes && _large.Length < RecordHeaderBytes + bytes)
         {
-            Populate(part, end + RecordHeaderBytes);
+            _large = GC.AllocateUninitializedArray<byte>(2 * bytes);
         }
-        return new Span<byte>(part.Memory + part.End + RecordHeaderBytes, bytes);
+        return ContentAt(part, bytes);
     }
 
-    /// <summary>Appends a record whose content lies in its place.</summary>
-    private static void Append(Part part, ReadOnlySpan<byte> record)
+    /// <summary>Where the next record's content is put together: in its place, or, if it is large, behind room for its header.</summary>
+    private Span<byte> ContentAt(Part part, int bytes) => bytes < LargeBytes
+        ? new Span<byte>(part.Memory + part.End + RecordHeaderBytes, bytes)
+        : _large.AsSpan(RecordHeaderBytes, bytes);
+
+    private void Append(Part part, ReadOnlySpan<byte> record)
     {
-        uint crc = part.Chain = Checksum(part.Chain, record);
-        // The record counts from this store on; stores become visible in order.
-        Volatile.Write(ref *(ulong*)(part.Memory + part.End), (uint)record.Length | ((ulong)crc << 32));
+        uint crc = Checksum(part.Chain, record);
+        ulong header = (uint)record.Length | ((ulong)crc << 32);
+        if (record.Length < LargeBytes)
+        {
+            // The record counts from this store on; stores become visible in order.
+            Volatile.Write(ref *(ulong*)(part.Memory + part.End), header);
+        }
+        else
+        {
+            BinaryPrimitives.WriteUInt64LittleEndian(_large, header);
+            RandomAccess.Write(part.File, _large.AsSpan(0, RecordHeaderBytes + record.Length), part.End);
+        }
+        part.Chain = crc;
         part.End = Next(part.End, record.Length);
     }
 
@@ -201,7 +220,6 @@ public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
         new Span<byte>(part.Memory, 16).Clear();
         part.Generation = old.Generation + 1;
         part.End = HeaderBytes;
-        part.Populated = 0;
         part.Chain = First(part.Generation);
         if (part.Length > KeptBytes)
         {
@@ -337,14 +355,6 @@ public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
             crc = BitOperations.Crc32C(crc, b);
         }
         return crc;
-    }
-
-    /// <summary>Kernels before 5.14 refuse, and then every page is made writable when it is first touched.</summary>
-    private static void Populate(Part part, long needed)
-    {
-        long from = Math.Max(part.Populated, part.End & -HeaderBytes);
-        part.Populated = Math.Min(part.Length, (needed | (PopulatedBytes - 1)) + 1);
-        _ = LibC.Advise(part.Memory + from, (nuint)(part.Populated - from), LibC.MadvPopulateWrite);
     }
 
     /// <summary>Allocates, so that a full disk is an error here and not a signal when the memory is touched.</summary>
