@@ -1,6 +1,6 @@
-using System.Security.Cryptography;
 using BfsCore.Crypto;
 using BfsCore.Messages;
+using BfsCore.State;
 
 namespace BfsCore.Client;
 
@@ -415,12 +415,7 @@ public sealed class BftClient
         _unreplicated || (_format.Signed ? _exchange.Verify(reply.Replica.Value, reply.Header, reply.Proof)
             : _fromReplica[reply.Replica.Value]!.Verify(reply.Header, reply.Proof));
 
-    private static bool ResultIsRight(in Reply reply)
-    {
-        Span<byte> digest = stackalloc byte[Digest.SizeBytes];
-        SHA256.HashData(reply.Result, digest);
-        return Digest.Read(digest) == reply.Digest;
-    }
+    private static bool ResultIsRight(in Reply reply) => ContentDigest.Of(reply.Result) == reply.Digest;
 
     /// <summary>The highest view that f+1 replicas claim to have reached: at least one of them is correct.</summary>
     private void NoteView(in Reply reply)

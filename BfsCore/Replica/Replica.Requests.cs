@@ -1,4 +1,5 @@
 using BfsCore.Messages;
+using BfsCore.State;
 
 namespace BfsCore.Replication;
 
@@ -241,7 +242,7 @@ public sealed partial class Replica
             request.Operation, _result);
         _pages.ReadOnlyGuard = false;
         ReadOnlySpan<byte> result = _result.AsSpan(0, length);
-        Digest digest = DigestOf(result);
+        Digest digest = ContentDigest.Of(result);
         ReplyFlags flags = ChooseReplyForm(request.Replier, length);
         SendReply(client, request.Slot, request.Session, request.Timestamp, flags, digest, result);
         Counters.ReadOnlyExecuted++;
