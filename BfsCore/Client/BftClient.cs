@@ -380,12 +380,9 @@ public sealed class BftClient
             OnMustSign(slot, reply.Digest);
             return;
         }
-        if (!_unreplicated && reply.HasResult && !slot.HasResult(reply.Digest) && !ResultIsRight(reply))
-        {
-            return;
-        }
         NoteView(reply);
-        slot.Add(reply);
+        // A replica with damaged memory may name the right digest beside a wrong result: its word on the digest counts as any other's.
+        slot.Add(reply, withResult: reply.HasResult && !slot.HasResult(reply.Digest) && (_unreplicated || ResultIsRight(reply)));
         CheckCertificate(slot, reply.Slot, reply.Digest);
     }
 
