@@ -9,7 +9,11 @@ namespace BfsCore;
 /// last executed batch.
 /// </param>
 /// <param name="ReadOnly">The state must not change: <see cref="StateRegion.Modify(long, int)"/> asserts.</param>
-public readonly record struct ExecutionContext(ClientId Client, long TimeNanos, bool ReadOnly);
+/// <param name="ResultPages">
+/// Where the service may say which parts of its result are whole pages, to save their hashing; null when nobody asks. What is
+/// said there changes nothing but the speed.
+/// </param>
+public readonly record struct ExecutionContext(ClientId Client, long TimeNanos, bool ReadOnly, ResultPages? ResultPages = null);
 
 /// <summary>
 /// A deterministic service to replicate (§6.2). Everything that must survive is kept in the <see cref="StateRegion"/>;

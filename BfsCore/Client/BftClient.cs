@@ -1,6 +1,6 @@
-using System.Security.Cryptography;
 using BfsCore.Crypto;
 using BfsCore.Messages;
+using BfsCore.State;
 
 namespace BfsCore.Client;
 
@@ -380,12 +380,9 @@ public sealed class BftClient
             OnMustSign(slot, reply.Digest);
             return;
         }
-        if (!_unreplicated && reply.HasResult && !slot.HasResult(reply.Digest) && !ResultIsRight(reply))
-        {
-            return;
-        }
         NoteView(reply);
-        slot.Add(reply);
+        // A replica with damaged memory may name the right digest beside a wrong result: its word on the digest counts as any other's.
+        slot.Add(reply, withResult: reply.HasResult && !slot.HasResult(reply.Digest) && (_unreplicated || ResultIsRight(reply)));
         CheckCertificate(slot, reply.Slot, reply.Digest);
     }
 
@@ -415,12 +412,7 @@ public sealed class BftClient
         _unreplicated || (_format.Signed ? _exchange.Verify(reply.Replica.Value, reply.Header, reply.Proof)
             : _fromReplica[reply.Replica.Value]!.Verify(reply.Header, reply.Proof));
 
-    private static bool ResultIsRight(in Reply reply)
-    {
-        Span<byte> digest = stackalloc byte[Digest.SizeBytes];
-        SHA256.HashData(reply.Result, digest);
-        return Digest.Read(digest) == reply.Digest;
-    }
+    private static bool ResultIsRight(in Reply reply) => ContentDigest.Of(reply.Result) == reply.Digest;
 
     /// <summary>The highest view that f+1 replicas claim to have reached: at least one of them is correct.</summary>
     private void NoteView(in Reply reply)

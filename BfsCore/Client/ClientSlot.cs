@@ -61,13 +61,14 @@ internal sealed class ClientSlot(int n)
     /// Takes a reply; a later one of the same replica replaces its first, as the result of a tentative execution may
     /// change after a rollback (§5.1.2).
     /// </summary>
-    public void Add(in Reply reply)
+    /// <param name="withResult">It has the result of its digest, which is not here yet.</param>
+    public void Add(in Reply reply, bool withResult)
     {
         ulong bit = 1UL << reply.Replica.Value;
         _received |= bit;
         _digests[reply.Replica.Value] = reply.Digest;
         _final = (reply.Flags & ReplyFlags.Tentative) == 0 ? _final | bit : _final & ~bit;
-        if (reply.HasResult && !HasResult(reply.Digest))
+        if (withResult)
         {
             reply.Result.CopyTo(Grow(ref _result, reply.Result.Length));
             _resultBytes = reply.Result.Length;

@@ -10,8 +10,11 @@ namespace BfsCore.Hosting;
 /// </summary>
 public static class ClusterFile
 {
-    /// <summary>The version of the file's layout; another one is refused.</summary>
-    public const int Format = 1;
+    /// <summary>
+    /// The version of the file's layout, and of what the programs of the cluster say to each other and keep on disk, which have no
+    /// numbers of their own; another one is refused. 2: digests of operations and results are made of those of pages.
+    /// </summary>
+    public const int Format = 2;
 
     private const int MaxFileBytes = 1 << 20;
 

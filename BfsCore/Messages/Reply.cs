@@ -27,7 +27,7 @@ public enum ReplyFlags : ushort
 }
 
 /// <summary>
-/// REPLY (§2.3.2, Figure 6-1).
+/// REPLY (§2.3.2, Figure 6-1). The digest is the <see cref="State.ContentDigest"/> of the result.
 ///
 ///      0 tag, flags, size   8 view i64    16 session u64    24 timestamp u64
 ///     32 client u32, slot u16, replica u16

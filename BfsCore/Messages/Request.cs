@@ -1,4 +1,4 @@
-using System.Security.Cryptography;
+using BfsCore.State;
 using static BfsCore.Messages.MessageHeader;
 
 namespace BfsCore.Messages;
@@ -21,7 +21,8 @@ public enum RequestFlags : ushort
 /// <summary>
 /// REQUEST (§2.3.2, Figure 6-1). The digest covers everything that execution may read: client, slot, kind, session,
 /// timestamp and the operation; the fixed header that the MACs cover carries the digest. The designated replier is outside
-/// the digest: it steers who sends the result, never what is executed.
+/// the digest: it steers who sends the result, never what is executed. It is the <see cref="ContentDigest"/> of the operation
+/// under the header's fields from offset 48 on, opSize among them.
 ///
 ///      0 tag, flags, size      8 replier u16, zero u16, zero u32
 ///     16 digest (32)          48 client u32, slot u16, kind u16 (0 ordered, 1 read-only)
@@ -102,7 +103,7 @@ public readonly ref struct Request
         operation.CopyTo(m[HeaderBytes..]);
         if (withDigest)
         {
-            SHA256.HashData(m[DigestedFrom..(HeaderBytes + operation.Length)], m[DigestAt..]);
+            WriteDigest(m, operation.Length);
         }
         return size;
     }
@@ -126,10 +127,12 @@ public readonly ref struct Request
     }
 
     /// <summary>Whether the digest in the header is that of the contents.</summary>
-    public bool DigestIsRight()
-    {
-        Span<byte> computed = stackalloc byte[BfsCore.Digest.SizeBytes];
-        SHA256.HashData(Message[DigestedFrom..(HeaderBytes + OperationBytes)], computed);
-        return BfsCore.Digest.Read(computed) == Digest;
-    }
+    public bool DigestIsRight() => ComputeDigest(Message, OperationBytes) == Digest;
+
+    /// <summary>Writes the digest of what else is in the message; also for the fuzzer, which changes messages.</summary>
+    internal static void WriteDigest(Span<byte> message, int operationBytes) =>
+        ComputeDigest(message, operationBytes).Write(message[DigestAt..]);
+
+    private static Digest ComputeDigest(ReadOnlySpan<byte> message, int operationBytes) =>
+        ContentDigest.OfPrefixed(message[DigestedFrom..HeaderBytes], message.Slice(HeaderBytes, operationBytes));
 }

@@ -1,5 +1,5 @@
-using System.Security.Cryptography;
 using BfsCore.Messages;
+using BfsCore.State;
 
 namespace BfsCore.Replication;
 
@@ -97,7 +97,7 @@ public sealed partial class Replica
         int length = _service.Execute(new ExecutionContext(request.Client, time, ReadOnly: false), request.Operation, _result);
         BfsAssert.That(length >= 0 && length <= _result.Length);
         ReadOnlySpan<byte> result = _result.AsSpan(0, length);
-        Digest digest = DigestOf(result);
+        Digest digest = ContentDigest.Of(result);
         _replies.Store(client, request.Slot, request.Session, request.Timestamp, digest, result);
         _tentativeReply[place] = entry.Seq.Value;
         Counters.RequestsExecuted++;
@@ -122,12 +122,5 @@ public sealed partial class Replica
         {
             _network.SendToClient(id, _message.AsSpan(0, size));
         }
-    }
-
-    private static Digest DigestOf(ReadOnlySpan<byte> bytes)
-    {
-        Span<byte> digest = stackalloc byte[Digest.SizeBytes];
-        SHA256.HashData(bytes, digest);
-        return Digest.Read(digest);
     }
 }

@@ -1,4 +1,5 @@
 using BfsCore.Messages;
+using BfsCore.State;
 
 namespace BfsCore.Replication;
 
@@ -192,7 +193,7 @@ public sealed partial class Replica
             return;
         }
         // The digest under the MAC covers the result.
-        if (DigestOf(reply.Result) == reply.Digest)
+        if (ContentDigest.Of(reply.Result) == reply.Digest)
         {
             Collect(reply.Replica, new SeqNum(BitConverter.ToInt64(reply.Result)), reply.View);
         }

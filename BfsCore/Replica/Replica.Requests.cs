@@ -237,11 +237,13 @@ public sealed partial class Replica
     private void ExecuteReadOnly(in Request request, int client)
     {
         _pages.ReadOnlyGuard = true;
-        int length = _service.Execute(new ExecutionContext(request.Client, _replies.LastTimeNanos, ReadOnly: true),
+        _resultPages.Clear();
+        int length = _service.Execute(new ExecutionContext(request.Client, _replies.LastTimeNanos, ReadOnly: true, _resultPages),
             request.Operation, _result);
         _pages.ReadOnlyGuard = false;
         ReadOnlySpan<byte> result = _result.AsSpan(0, length);
-        Digest digest = DigestOf(result);
+        Digest digest = _resultPages.DigestOf(result);
+        (Counters.ReadBlocksKnown, Counters.ReadBlocksHashed) = (_resultPages.BlocksKnown, _resultPages.BlocksHashed);
         ReplyFlags flags = ChooseReplyForm(request.Replier, length);
         SendReply(client, request.Slot, request.Session, request.Timestamp, flags, digest, result);
         Counters.ReadOnlyExecuted++;

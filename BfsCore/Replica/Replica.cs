@@ -29,6 +29,7 @@ public sealed partial class Replica : IServerEngine
     private readonly StoredRequest?[] _pending;
     private readonly byte[] _scratch;
     private readonly byte[] _result = new byte[Limits.MaxResultBytes];
+    private readonly ResultPages _resultPages;
     private readonly byte[] _message;
     private readonly byte[] _batch = new byte[Limits.MaxMessageBytes];
 
@@ -57,6 +58,7 @@ public sealed partial class Replica : IServerEngine
         _keys = new ReplicaKeys(config, id, network, exchange, entropy, store, _budget);
         long tableBytes = ReplyTable.SizeFor(config);
         _replies = new ReplyTable(pages.Window(0, tableBytes), config);
+        _resultPages = new ResultPages(pages, tableBytes);
         _pool = new RequestPool(_format, config.InlineThresholdBytes);
         _log = new MessageLog(config, _pool);
         _pending = new StoredRequest?[config.RequesterCount * config.SlotsPerClient];

@@ -30,6 +30,10 @@ public sealed class ReplicaCounters
 
     public long RequestsExecuted { get; internal set; }
     public long ReadOnlyExecuted { get; internal set; }
+
+    /// <summary>Blocks of 4 KB in the results of read-only operations whose digests the tree had, and those that were hashed.</summary>
+    public long ReadBlocksKnown { get; internal set; }
+    public long ReadBlocksHashed { get; internal set; }
     public long BatchesExecuted { get; internal set; }
     public long StatusSent { get; internal set; }
     public long Retransmitted { get; internal set; }

@@ -69,6 +69,16 @@ public sealed unsafe partial class PagedState
     }
 
     /// <summary>
+    /// The digest of a page's content, if it is known: the page was not modified since the newest checkpoint. The tree says it,
+    /// not the memory, which may have been damaged since.
+    /// </summary>
+    internal bool TryGetDigest(long page, out Digest digest)
+    {
+        digest = _tree[_tree.PageLevel, page];
+        return _stamps[page] != _epoch;
+    }
+
+    /// <summary>
     /// A page's content at checkpoint <paramref name="n"/>, which must be held; valid until the state is next changed.
     /// </summary>
     public ReadOnlySpan<byte> PageAt(SeqNum n, long page)

@@ -1,4 +1,5 @@
 using BfsCore.FileProtocol;
+using BfsCore.State;
 
 namespace BfsReplica.Snfsd;
 
@@ -12,7 +13,7 @@ public sealed partial class FileService
     private const byte AppendFlag = 1;
     private const byte KeepSetIdsFlag = 2;
 
-    private Errno Read(ref WireReader reader, scoped in Caller caller, ref WireWriter body)
+    private Errno Read(ref WireReader reader, scoped in Caller caller, ResultPages? pages, ref WireWriter body)
     {
         FileHandle handle = reader.Handle();
         ulong offset = reader.U64();
@@ -39,12 +40,13 @@ public sealed partial class FileService
         if (offset < inode.Size)
         {
             int length = (int)Math.Min(count, inode.Size - offset);
-            CopyOut(inode, offset, body.Reserve(length));
+            CopyOut(inode, offset, body.Reserve(length), pages);
         }
         return Errno.Ok;
     }
 
-    private void CopyOut(in Inode inode, ulong offset, Span<byte> destination)
+    /// <summary>Copies a file's bytes to the start of a result's body, and says which of them are whole blocks.</summary>
+    private void CopyOut(in Inode inode, ulong offset, Span<byte> destination, ResultPages? pages)
     {
         if (inode.IsInline)
         {
@@ -52,6 +54,7 @@ public sealed partial class FileService
             content.Slice((int)offset, destination.Length).CopyTo(destination);
             return;
         }
+        int resultOffset = StatusBytes;
         while (destination.Length > 0)
         {
             int within = (int)(offset % Volume.BlockBytes);
@@ -65,8 +68,25 @@ public sealed partial class FileService
             {
                 _volume.Block(block).Slice(within, length).CopyTo(destination);
             }
+            if (length == Volume.BlockBytes && pages is not null)
+            {
+                NoteBlock(pages, resultOffset, block);
+            }
             destination = destination[length..];
             offset += (ulong)length;
+            resultOffset += length;
+        }
+    }
+
+    private void NoteBlock(ResultPages pages, int resultOffset, uint block)
+    {
+        if (block == 0)
+        {
+            pages.NoteZeros(resultOffset);
+        }
+        else
+        {
+            pages.Note(resultOffset, _volume.OffsetOf(block));
         }
     }
 

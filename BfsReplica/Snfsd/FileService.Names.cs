@@ -132,7 +132,7 @@ public sealed partial class FileService
         {
             return Errno.EINVAL;
         }
-        CopyOut(inode, 0, body.Reserve((int)inode.Size));
+        CopyOut(inode, 0, body.Reserve((int)inode.Size), pages: null);
         return Errno.Ok;
     }
 

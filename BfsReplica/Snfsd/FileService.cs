@@ -49,14 +49,14 @@ public sealed partial class FileService(ClusterConfig config) : IService
         Errno status = Caller.Read(ref reader, config, context, groupCount, out Caller caller);
         if (status == Errno.Ok)
         {
-            status = context.ReadOnly && !IsReadOnly(operation) ? Errno.EROFS : Dispatch(op, ref reader, caller, ref body);
+            status = context.ReadOnly && !IsReadOnly(operation) ? Errno.EROFS : Dispatch(op, ref reader, caller, context.ResultPages, ref body);
         }
         var head = new WireWriter(result);
         head.I32((int)status);
         return StatusBytes + (status == Errno.Ok ? body.Length : 0);
     }
 
-    private Errno Dispatch(FileOp op, ref WireReader reader, scoped in Caller caller, ref WireWriter body) => op switch
+    private Errno Dispatch(FileOp op, ref WireReader reader, scoped in Caller caller, ResultPages? pages, ref WireWriter body) => op switch
     {
         FileOp.Lookup => Lookup(ref reader, caller, ref body),
         FileOp.GetAttr => GetAttr(ref reader, ref body),
@@ -70,7 +70,7 @@ public sealed partial class FileService(ClusterConfig config) : IService
         FileOp.Rename => Rename(ref reader, caller, ref body),
         FileOp.Link => Link(ref reader, caller, ref body),
         FileOp.Readlink => Readlink(ref reader, ref body),
-        FileOp.Read => Read(ref reader, caller, ref body),
+        FileOp.Read => Read(ref reader, caller, pages, ref body),
         FileOp.Write => Write(ref reader, caller, ref body),
         FileOp.Readdir => Readdir(ref reader, caller, ref body),
         FileOp.Statfs => Statfs(ref reader, ref body),

@@ -242,14 +242,15 @@ internal sealed class Volume
     public ReadOnlySpan<byte> Page(uint number) => _region.Read((long)number * BlockBytes, BlockBytes);
 
     /// <summary>A data block, to read. Blocks are numbered from 1; 0 is a hole.</summary>
-    public ReadOnlySpan<byte> Block(uint number) => _region.Read(BlockAt(number), BlockBytes);
+    public ReadOnlySpan<byte> Block(uint number) => _region.Read(OffsetOf(number), BlockBytes);
 
     /// <summary>Part of a data block, to change.</summary>
-    public Span<byte> ChangeBlock(uint number, int offset, int length) => _region.Modify(BlockAt(number) + offset, length);
+    public Span<byte> ChangeBlock(uint number, int offset, int length) => _region.Modify(OffsetOf(number) + offset, length);
 
-    public Span<byte> ChangeBlock(uint number) => _region.Modify(BlockAt(number), BlockBytes);
+    public Span<byte> ChangeBlock(uint number) => _region.Modify(OffsetOf(number), BlockBytes);
 
-    private long BlockAt(uint number) => ((long)_layout.DataPage + number - 1) * BlockBytes;
+    /// <summary>Where in the region a data block starts: a page's start.</summary>
+    public long OffsetOf(uint number) => ((long)_layout.DataPage + number - 1) * BlockBytes;
 
     /// <summary>Whether an operation that needs at most so many new blocks can go ahead.</summary>
     public bool HasBlocks(long needed) => Super.BlocksFree >= needed + ReservedBlocks;

@@ -56,6 +56,7 @@ internal sealed class PageService : IService
         if (IsReadOnly(operation))
         {
             _state.Read(first * PagedState.PageBytes, PagedState.PageBytes).CopyTo(result);
+            context.ResultPages?.Note(0, first * PagedState.PageBytes);
             return PagedState.PageBytes;
         }
         ulong x = (ulong)BinaryPrimitives.ReadInt64LittleEndian(operation[13..]);

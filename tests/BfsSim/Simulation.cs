@@ -90,7 +90,8 @@ public sealed class Simulation : IDisposable
         set => Agreement.Trace = value;
     }
 
-    private IService CreateService(int replica) => new TimedService(_suite.CreateService(replica, Config), () => LatestNanos(replica));
+    private IService CreateService(int replica) =>
+        new TimedService(new DigestedService(_suite.CreateService(replica, Config)), () => LatestNanos(replica));
 
     /// <summary>The latest time that a correct replica may accept now; times that would not rise are raised a little.</summary>
     private long LatestNanos(int replica) => Agreement.IsFaulty(new ReplicaId(replica)) ? long.MaxValue
@@ -306,6 +307,8 @@ public sealed class Simulation : IDisposable
         Tally.Add("rollbacks", Agreement.Rollbacks);
         Tally.Add("tentative executions", Agreement.TentativeExecutions);
         Tally.Add("read-only executions", _replicas.Where(IsCorrect).Sum(r => r.Replica.Counters.ReadOnlyExecuted));
+        Tally.Add("blocks read by known digests", _replicas.Where(IsCorrect).Sum(r => r.Replica.Counters.ReadBlocksKnown));
+        Tally.Add("blocks read and hashed", _replicas.Where(IsCorrect).Sum(r => r.Replica.Counters.ReadBlocksHashed));
         Tally.Add("batches learned from others", _replicas.Where(IsCorrect).Sum(r => r.Replica.Counters.Learned));
         Tally.Add("stable checkpoints", Agreement.HighestStable.Value / Options.CheckpointPeriod);
         Tally.Add($"service: {(Options.Files ? "files" : "map")}");

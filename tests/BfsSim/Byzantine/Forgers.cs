@@ -1,5 +1,6 @@
 using BfsCore;
 using BfsCore.Messages;
+using BfsCore.State;
 
 namespace BfsSim.Byzantine;
 
@@ -46,7 +47,7 @@ public sealed class Impersonator(FaultyReplica self) : ISendStrategy
     private void SendReplies(Reply reply, Action<byte[]> send)
     {
         byte[] result = [7, .. reply.HasResult ? reply.Result : []];
-        Digest digest = Digest.Read(System.Security.Cryptography.SHA256.HashData(result));
+        Digest digest = ContentDigest.Of(result);
         for (int name = 0; name < self.N; name++)
         {
             var forged = new byte[Reply.HeaderBytes + result.Length + self.Format.ReplyProofBytes];

@@ -1,6 +1,6 @@
-using System.Security.Cryptography;
 using BfsCore;
 using BfsCore.Messages;
+using BfsCore.State;
 
 namespace BfsSim.Byzantine;
 
@@ -101,7 +101,7 @@ public sealed class ReplyLiar(FaultyReplica self) : ISendStrategy
         {
             result[self.Random.Below(result.Length)]++;
         }
-        Digest digest = reply.HasResult ? Digest.Read(SHA256.HashData(result)) : self.RandomDigest();
+        Digest digest = reply.HasResult ? ContentDigest.Of(result) : self.RandomDigest();
         ReplyFlags flags = self.Random.PerMille(100) ? reply.Flags ^ ReplyFlags.Tentative : reply.Flags;
         View view = self.Random.PerMille(300) ? new View(self.Random.Below(long.MaxValue)) : reply.View;
         var changed = new byte[Reply.HeaderBytes + result.Length + self.Format.ReplyProofBytes];

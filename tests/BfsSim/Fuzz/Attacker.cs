@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using BfsCore;
 using BfsCore.Crypto;
 using BfsCore.Messages;
+using BfsCore.State;
 using BfsSim.Network;
 
 namespace BfsSim.Fuzz;
@@ -118,13 +119,13 @@ internal sealed class Attacker(ClusterConfig config, ReplicaId replica, ClientId
         int tags = config.N * MessageHeader.TagBytes;
         bool signed = (m[2] & (byte)RequestFlags.Signed) != 0;
         int operation = m.Length - Request.HeaderBytes - tags - (signed ? Request.SignatureBytes : 0);
-        if (operation < 0)
+        if (operation is < 0 or > ContentDigest.MaxContentBytes)
         {
             return;
         }
         BinaryPrimitives.WriteInt32LittleEndian(m[72..], operation);
         BinaryPrimitives.WriteInt32LittleEndian(m[48..], client.Value);
-        SHA256.HashData(m.Slice(48, Request.HeaderBytes - 48 + operation), m[16..]);
+        Request.WriteDigest(m, operation);
         // A partly wrong authenticator is the attack of §3.2.2.
         Authenticate(_clientTo, m[..Request.HeaderBytes], m.Slice(Request.HeaderBytes + operation, tags));
         if (damage && random.PerMille(200))
@@ -140,10 +141,10 @@ internal sealed class Attacker(ClusterConfig config, ReplicaId replica, ClientId
     private void SealReply(Span<byte> m, int to)
     {
         int result = m.Length - Reply.HeaderBytes - MessageHeader.TagBytes;
-        if (result >= 0 && to < _replicaToClient.Length)
+        if (result is >= 0 and <= ContentDigest.MaxContentBytes && to < _replicaToClient.Length)
         {
             BinaryPrimitives.WriteInt32LittleEndian(m[72..], result);
-            SHA256.HashData(m.Slice(Reply.HeaderBytes, result), m[40..]);
+            ContentDigest.Of(m.Slice(Reply.HeaderBytes, result)).Write(m[40..]);
             _replicaToClient[to]?.Sign(m[..Reply.HeaderBytes], m[^MessageHeader.TagBytes..]);
         }
     }

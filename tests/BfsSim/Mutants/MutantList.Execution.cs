@@ -45,6 +45,8 @@ public static partial class MutantList
         {
             Profile = SimProfiles.ReaderName,
         },
+        new("known-digest", "the tree's digest of a page that was modified since the checkpoint is not used for what is read", "§5.1.1, §5.3.1", "BfsCore/State/PagedState.Checkpoints.cs",
+            "return _stamps[page] != _epoch;", "return _epoch >= 0;") { Profile = SimProfiles.FilesName },
         new("reply-quorum", "a tentative result has 2f+1 equal replies (f+1)", "§5.1.2", ClientFile,
             "bool enough = slot.Count(digest) >= _config.Quorum", "bool enough = slot.Count(digest) >= (slot.ReadOnly ? _config.Quorum : _config.WeakQuorum)") { Profile = SimProfiles.ConspiratorName },
         new("reply-one", "a final result has f+1 equal replies while reads are ordered (one)", "§2.3.2", ClientFile,

@@ -1,5 +1,6 @@
 using System.Text;
 using BfsCore.FileProtocol;
+using BfsCore.State;
 
 namespace BfsSim.Nodes;
 
@@ -98,8 +99,7 @@ public sealed class FileWorkload(SimOptions options, SimRandom random, uint firs
                 Name(ref writer);
                 break;
             case FileOp.Read:
-                writer.U64((ulong)random.Below(20_000));
-                writer.U32((uint)random.Below(FileLimits.MaxTransferBytes));
+                ReadRange(ref writer);
                 break;
             case FileOp.Write:
                 writer.U64((ulong)random.Below(20_000));
@@ -120,6 +120,16 @@ public sealed class FileWorkload(SimOptions options, SimRandom random, uint firs
             default:
                 break;
         }
+    }
+
+    /// <summary>Any bytes, or as often whole blocks, of which replicas know the digests.</summary>
+    private void ReadRange(ref WireWriter writer)
+    {
+        int offset = random.Below(20_000);
+        int count = random.Below(FileLimits.MaxTransferBytes);
+        bool whole = offset % 2 == 0;
+        writer.U64((ulong)(whole ? offset - (offset % PagedState.PageBytes) : offset));
+        writer.U32((uint)(whole ? count - (count % PagedState.PageBytes) : count));
     }
 
     private void SetAttr(ref WireWriter writer)

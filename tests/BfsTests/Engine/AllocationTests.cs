@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using BfsCore;
 using BfsCore.Client;
 using BfsCore.Crypto;
@@ -12,14 +13,17 @@ public sealed class AllocationTests
     private const int Requests = 10_000;
 
     [Theory]
-    [InlineData(0, false)]
-    [InlineData(4000, false)]
-    [InlineData(0, true)]
-    public void Nothing_is_allocated_over_10000_requests(int operationBytes, bool readOnly)
+    [InlineData(0, 0, false)]
+    [InlineData(4000, 0, false)]
+    [InlineData(9000, 9000, false)]
+    [InlineData(0, 0, true)]
+    [InlineData(0, 9000, true)]
+    public void Nothing_is_allocated_over_10000_requests(int operationBytes, int resultBytes, bool readOnly)
     {
         using var cluster = new PooledCluster();
         byte[] operation = new byte[3 + operationBytes];
         operation[0] = (byte)(readOnly ? 'r' : 'a');
+        BinaryPrimitives.WriteUInt16LittleEndian(operation.AsSpan(1), (ushort)resultBytes);
         cluster.Run(operation, readOnly, Requests);
         long before = GC.GetAllocatedBytesForCurrentThread();
         cluster.Run(operation, readOnly, Requests);

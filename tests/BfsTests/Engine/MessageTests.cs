@@ -22,6 +22,14 @@ public sealed class MessageTests
         return buffer;
     }
 
+    private static byte[] NewLongRequest()
+    {
+        byte[] operation = [.. Enumerable.Range(0, 9000).Select(i => (byte)(i * 7))];
+        byte[] buffer = new byte[Request.SizeFor(operation.Length, MessageFormat.Macs(N))];
+        Request.Write(buffer, MessageFormat.Macs(N), new ClientId(1025), 7, false, 5, 6, 3, RequestFlags.None, operation);
+        return buffer;
+    }
+
     private static byte[] NewSignedRequest()
     {
         byte[] buffer = new byte[Request.SizeFor(5, MessageFormat.Macs(N)) + Request.SignatureBytes];
@@ -121,6 +129,7 @@ public sealed class MessageTests
     public static TheoryData<string, byte[], string> Golden() => new()
     {
         { "request", NewRequest(), "c3dcbcb63c5229cf" },
+        { "long request", NewLongRequest(), "e9100753d5a90610" },
         { "signed request", NewSignedRequest(), "37acb66bd1db0a24" },
         { "must sign", Written(Reply.HeaderBytes + 8, b => Reply.Write(b, MessageFormat.Macs(N), ReplyFlags.MustSign, new View(5), 9, 10,
             new ClientId(1024), 1, new ReplicaId(2), D, default)), "4a85b5789b5f40fb" },
@@ -210,6 +219,22 @@ public sealed class MessageTests
         byte[] message = NewRequest();
         message[offset] ^= 1;
         Assert.False(Request.TryParse(message, MessageFormat.Macs(N), out Request request) && request.DigestIsRight());
+    }
+
+    [Theory]
+    [InlineData(72)]
+    [InlineData(80)]
+    [InlineData(80 + 9000 - 8193)]
+    [InlineData(80 + 9000 - 8192)]
+    [InlineData(80 + 9000 - 4097)]
+    [InlineData(80 + 9000 - 4096)]
+    [InlineData(80 + 9000 - 1)]
+    public void The_digest_of_a_long_request_covers_all_of_it(int offset)
+    {
+        byte[] message = NewLongRequest();
+        Assert.True(Request.TryParse(message, MessageFormat.Macs(N), out Request request) && request.DigestIsRight());
+        message[offset] ^= 1;
+        Assert.False(Request.TryParse(message, MessageFormat.Macs(N), out request) && request.DigestIsRight());
     }
 
     [Fact]

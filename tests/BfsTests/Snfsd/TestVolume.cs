@@ -35,10 +35,12 @@ internal sealed class TestVolume : IDisposable
             OwnerGid = ownerGid,
         });
         Service.Open(Pages.Window(0, sizeBytes));
+        ResultPages = new ResultPages(Pages, 0);
     }
 
     public PagedState Pages { get; }
     public FileService Service { get; }
+    public ResultPages ResultPages { get; }
 
     /// <summary>Who the next operations come from.</summary>
     public uint Uid { get; set; }
@@ -49,29 +51,35 @@ internal sealed class TestVolume : IDisposable
     /// <summary>The agreed time that the next ordered operation gets.</summary>
     public long NextTime => _time + 1;
 
-    public Reply Call(FileOp op, WriteArguments write)
+    public Reply Call(FileOp op, WriteArguments write) => Execute(Operation(op, write, Uid, Gid, Groups));
+
+    /// <summary>The bytes of an operation.</summary>
+    public static byte[] Operation(FileOp op, WriteArguments write, uint uid = 0, uint gid = 0, params uint[] groups)
     {
         byte[] buffer = new byte[Limits.MaxOperationBytes];
         var writer = new WireWriter(buffer);
         writer.U16((ushort)op);
-        writer.U16((ushort)Groups.Length);
-        writer.U32(Uid);
-        writer.U32(Gid);
-        foreach (uint group in Groups)
+        writer.U16((ushort)groups.Length);
+        writer.U32(uid);
+        writer.U32(gid);
+        foreach (uint group in groups)
         {
             writer.U32(group);
         }
         write(ref writer);
-        return Execute(buffer.AsSpan(0, writer.Length));
+        return buffer[..writer.Length];
     }
 
     public Reply Execute(ReadOnlySpan<byte> operation)
     {
         bool readOnly = Service.IsReadOnly(operation);
-        var context = new ExecutionContext(new ClientId(Limits.FirstClientId + Client), readOnly ? _time : ++_time, readOnly);
+        var context = new ExecutionContext(new ClientId(Limits.FirstClientId + Client), readOnly ? _time : ++_time, readOnly, readOnly ? ResultPages : null);
         Pages.ReadOnlyGuard = readOnly;
+        ResultPages.Clear();
         int length = Service.Execute(context, operation, _result);
         Pages.ReadOnlyGuard = false;
+        // Whatever the service says of pages in the result, it is the result's digest.
+        Assert.Equal(ContentDigest.Of(_result.AsSpan(0, length)), ResultPages.DigestOf(_result.AsSpan(0, length)));
         var reader = new WireReader(_result.AsSpan(0, length));
         return new Reply((Errno)reader.I32(), reader.ToEnd().ToArray());
     }

@@ -104,7 +104,8 @@ public sealed class ClusterFileTests : IDisposable
     {
         { "viewChangeTimeotMillis is not a known field", f => f["viewChangeTimeotMillis"] = 5 },
         { "replicas[1].prot is not a known field", f => f["replicas"]![1]!["prot"] = 5 },
-        { "format is 2", f => f["format"] = 2 },
+        { "format is 3", f => f["format"] = 3 },
+        { "format is 1", f => f["format"] = 1 },
         { "ownerUid must be a whole number from 0", f => f["ownerUid"] = -1 },
         { "format is missing", f => f.Remove("format") },
         { "replicas is missing", f => f.Remove("replicas") },

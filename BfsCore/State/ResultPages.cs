@@ -1,0 +1,94 @@
+namespace BfsCore.State;
+
+/// <summary>
+/// Where a service says which parts of a read-only result are whole pages of its region, so that their digests are taken from
+/// the partition tree: all replicas but one answer with the digest of a long result (§5.1.1), and need not hash what they read.
+/// Saying nothing is always right. Only pages that lie where <see cref="ContentDigest"/> has its blocks, counted from the
+/// result's end, are of use.
+/// </summary>
+/// <remarks>
+/// The tree's digest is that of what a page should hold. If its memory is damaged, the digest is right and the content is not:
+/// when this replica is the one that sends the result, the client finds that and gets it from another one.
+/// </remarks>
+public sealed class ResultPages
+{
+    private const int MaxNotes = Limits.MaxResultBytes / PagedState.PageBytes;
+    private const long Zeros = -1;
+
+    private readonly PagedState _pages;
+    private readonly long _firstPage;
+    private readonly (int ResultOffset, long Page)[] _notes = new (int, long)[MaxNotes];
+    private int _count;
+
+    /// <param name="pages">All replicated memory.</param>
+    /// <param name="startBytes">Where in it the service's region starts; a page's start.</param>
+    internal ResultPages(PagedState pages, long startBytes)
+    {
+        BfsAssert.That(startBytes % PagedState.PageBytes == 0);
+        _pages = pages;
+        _firstPage = startBytes / PagedState.PageBytes;
+    }
+
+    /// <summary>Blocks of results whose digests were known.</summary>
+    internal long BlocksKnown { get; private set; }
+
+    /// <summary>Blocks of results that had to be hashed.</summary>
+    internal long BlocksHashed { get; private set; }
+
+    /// <summary>
+    /// The 4096 bytes of the result from <paramref name="resultOffset"/> are the page of the region at
+    /// <paramref name="regionOffset"/>. To be said in the order of the result; asserts that the page is one, and that it lies
+    /// behind the last one in a result that is not too long.
+    /// </summary>
+    public void Note(int resultOffset, long regionOffset)
+    {
+        long page = _firstPage + (regionOffset / PagedState.PageBytes);
+        BfsAssert.That(regionOffset >= 0 && regionOffset % PagedState.PageBytes == 0 && page < _pages.PageCount);
+        Add(resultOffset, page);
+    }
+
+    /// <summary>The 4096 bytes of the result from <paramref name="resultOffset"/> are zeros; otherwise as <see cref="Note"/>.</summary>
+    public void NoteZeros(int resultOffset) => Add(resultOffset, Zeros);
+
+    private void Add(int resultOffset, long page)
+    {
+        int free = _count == 0 ? 0 : _notes[_count - 1].ResultOffset + PagedState.PageBytes;
+        BfsAssert.That(resultOffset >= free && resultOffset <= Limits.MaxResultBytes - PagedState.PageBytes);
+        _notes[_count++] = (resultOffset, page);
+    }
+
+    /// <summary>Forgets what was said of the result before.</summary>
+    internal void Clear() => _count = 0;
+
+    /// <summary>The <see cref="ContentDigest"/> of the result that the notes are of.</summary>
+    internal Digest DigestOf(ReadOnlySpan<byte> result)
+    {
+        Span<Digest> blocks = stackalloc Digest[ContentDigest.BlocksIn(result.Length)];
+        ReadOnlySpan<byte> head = ContentDigest.HeadOf(result);
+        int note = 0;
+        for (int i = 0; i < blocks.Length; i++)
+        {
+            int at = head.Length + (i * ContentDigest.BlockBytes);
+            while (note < _count && _notes[note].ResultOffset < at)
+            {
+                note++;
+            }
+            if (note < _count && _notes[note].ResultOffset == at && TryFind(_notes[note].Page, out blocks[i]))
+            {
+                BlocksKnown++;
+            }
+            else
+            {
+                blocks[i] = PartitionTree.PageDigest(result.Slice(at, ContentDigest.BlockBytes));
+                BlocksHashed++;
+            }
+        }
+        return ContentDigest.Combine(head, blocks);
+    }
+
+    private bool TryFind(long page, out Digest digest)
+    {
+        digest = default;
+        return page == Zeros || _pages.TryGetDigest(page, out digest);
+    }
+}
