@@ -35,6 +35,8 @@ public sealed class Relay : IDisposable
     /// <summary>Most requests taken from the kernel before other descriptors get their turn.</summary>
     private const int MaxRequestsPerTurn = 32;
 
+    private static readonly TimeSpan GatherTime = TimeSpan.FromMilliseconds(2);
+
     private readonly EventLoop _loop;
     private readonly RelayOptions _options;
     private readonly RemoteFileSystem _files;
@@ -48,7 +50,8 @@ public sealed class Relay : IDisposable
         (_loop, _options) = (loop, options);
         Caller self = new(Native.EffectiveUser(), Native.EffectiveGroup());
         FileSystemOptions fileOptions = new(options.Mount.AttributeMillis * 1000, options.Mount.Strict, self);
-        _files = new RemoteFileSystem(invoker, fileOptions, () => _loop.Now.MonotonicMicros);
+        _files = new RemoteFileSystem(invoker, fileOptions, () => _loop.Now.MonotonicMicros,
+            action => _loop.AddTimer(GatherTime, action));
     }
 
     /// <summary>

@@ -31,10 +31,11 @@ public sealed partial class RemoteFileSystem : IFileOperations
     private long _changes;
 
     /// <param name="nowMicros">A clock that never goes back, microseconds.</param>
-    public RemoteFileSystem(IInvoker invoker, FileSystemOptions options, Func<long> nowMicros)
+    /// <param name="soon">Runs an action on the same thread after a few milliseconds: how long small writes gather.</param>
+    public RemoteFileSystem(IInvoker invoker, FileSystemOptions options, Func<long> nowMicros, Action<Action> soon)
     {
         (_invoker, _options, _nowMicros) = (invoker, options, nowMicros);
-        _writes = new WriteBehind(invoker, _work, OnWriteSettled, Ask);
+        _writes = new WriteBehind(invoker, _work, OnWriteSettled, Ask, soon);
     }
 
     public Action<FileHandle>? SetIdCleared { get; set; }

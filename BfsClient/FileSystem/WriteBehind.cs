@@ -12,13 +12,15 @@ namespace BfsClient.FileSystem;
 /// <param name="work">Counts what is under way.</param>
 /// <param name="settled">Told when a piece has its result: the node, the new attributes if it succeeded, when it was sent.</param>
 /// <param name="ask">Notes when a piece is sent.</param>
-internal sealed class WriteBehind(IInvoker invoker, BackgroundWork work, WriteSettled settled, Func<Asked> ask)
+/// <param name="soon">Runs an action after a few milliseconds: how long data waits for more to join it.</param>
+internal sealed class WriteBehind(IInvoker invoker, BackgroundWork work, WriteSettled settled, Func<Asked> ask, Action<Action> soon)
 {
     /// <summary>Most bytes acknowledged and not yet executed, over all files.</summary>
     public const int MaxOutstandingBytes = 16 << 20;
 
     private readonly Stack<WritePiece> _pool = new();
     private readonly Queue<Signal> _waitingForRoom = new();
+    private readonly List<Node> _held = [];
 
     public long OutstandingBytes { get; private set; }
 
@@ -34,6 +36,14 @@ internal sealed class WriteBehind(IInvoker invoker, BackgroundWork work, WriteSe
             data = data[count..];
             offset += (ulong)count;
             Send(file.Node);
+        }
+        if (queue.IsHeld)
+        {
+            _held.Add(file.Node);
+            if (_held.Count == 1)
+            {
+                soon(SendHeld);
+            }
         }
     }
 
@@ -61,6 +71,16 @@ internal sealed class WriteBehind(IInvoker invoker, BackgroundWork work, WriteSe
         ValueTask done = signal.Task;
         Send(node);
         return done;
+    }
+
+    private void SendHeld()
+    {
+        foreach (Node node in _held)
+        {
+            node.Writes.Urge();
+            Send(node);
+        }
+        _held.Clear();
     }
 
     private void Send(Node node)

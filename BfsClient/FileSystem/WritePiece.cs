@@ -13,6 +13,8 @@ internal sealed class WritePiece
     /// <summary>Caller, groups, handle, offset and flags, bytes.</summary>
     private const int HeadBytes = 12 + (4 * FileLimits.MaxGroups) + FileHandle.SizeBytes + 8 + 1;
 
+    private const int PageBytes = 4096;
+
     private byte[] _buffer = [];
     private int _operationStart;
 
@@ -30,6 +32,9 @@ internal sealed class WritePiece
 
     /// <summary>Whether the piece reaches the end of its 60 KiB frame, so that nothing more can join it.</summary>
     public bool IsFull => End % FileLimits.MaxTransferBytes == 0;
+
+    /// <summary>Whether it ends where a page of the file does.</summary>
+    public bool EndsWithPage => End % PageBytes == 0;
 
     private bool Appends => (Flags & WriteQueue.AppendFlag) != 0;
 

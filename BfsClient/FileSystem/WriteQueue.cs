@@ -48,9 +48,13 @@ internal sealed class WriteQueue
     /// <summary>Everything written so far is to be sent without waiting for more to join it.</summary>
     public void Urge() => _urgentNumber = _nextNumber - 1;
 
+    /// <summary>A piece waits for more data to join it, and nothing under way will send it.</summary>
+    public bool IsHeld => _inFlight == 0 && _pieces.Count > 0;
+
     /// <summary>
-    /// The next piece to send. A last piece with room left waits while others are under way, so that small writes gather;
-    /// it is sent at once when nothing is under way.
+    /// The next piece to send. A last piece with room left waits while others are under way, so that small writes gather. When
+    /// nothing is under way it is sent at once if it ends within a page, as the last write to a file does; else more is likely
+    /// to follow, and it waits too, until <see cref="Urge"/>.
     /// </summary>
     public bool TryNext(out WritePiece next)
     {
@@ -61,7 +65,8 @@ internal sealed class WriteQueue
         }
         // Pieces are sent in order, so those under way come first.
         next = _pieces[_inFlight];
-        bool gathers = _inFlight == _pieces.Count - 1 && _inFlight > 0 && !next.IsFull && next.Number > _urgentNumber;
+        bool gathers = _inFlight == _pieces.Count - 1 && !next.IsFull && next.Number > _urgentNumber
+            && (_inFlight > 0 || next.EndsWithPage);
         if (gathers || ConflictsWithSent(next))
         {
             return false;

@@ -17,7 +17,7 @@ internal sealed class FileSystemFixture : IDisposable
         SynchronizationContext.SetSynchronizationContext(null);
         Invoker = new TestInvoker(Loop, Drive.Execute, slots, turns: 2, timeoutMicros);
         Files = new RemoteFileSystem(Invoker, new FileSystemOptions(attributeMicros, strict, Root),
-            () => Loop.Now.MonotonicMicros);
+            () => Loop.Now.MonotonicMicros, action => Loop.AddTimer(TimeSpan.FromMilliseconds(2), action));
     }
 
     public EventLoop Loop { get; } = new();
