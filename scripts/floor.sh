@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# Counts the system calls that an operation on a drive consists of: what no implementation of the same messages gets below.
+set -euo pipefail
+export LC_ALL=C
+
+BFS_ROOT=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
+. "$BFS_ROOT/scripts/common.sh"
+
+usage() {
+  cat <<'CUT'
+Usage: scripts/floor.sh [--count N] [--size SIZE]
+
+Makes a cluster of four local replicas and a drive of its own, and the same with one unreplicated server. On each, N times
+one after the other: a lookup of a name that is missing (read-only), making a directory (read-write), reading a small file
+that the kernel has not cached, and writing one. strace counts the system calls of every process meanwhile. Prints calls for each
+operation: at the relay, and at all servers together. Everything it made is removed.
+
+  --count N     operations of each kind; default 500
+  --size SIZE   of the drives; default 256M
+  --help        this text
+
+Needs strace and python3. The counts are of the operations one by one; under load several share calls.
+CUT
+}
+
+count=500 size=256M
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --count)
+      need_number "$1" "${2:-}"
+      count=$2
+      shift
+      ;;
+    --size)
+      [ $# -ge 2 ] || misused "$1 needs a value"
+      size=$2
+      shift
+      ;;
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    *) misused "$1 is not known" ;;
+  esac
+  shift
+done
+command -v strace >/dev/null || die "strace is missing: install the package strace"
+command -v python3 >/dev/null || die "python3 is missing: install the package python3"
+
+# The processes that serve operations: replica programs, and the relay. Their monitors and key holders do nothing here.
+servers() { pgrep -f -- "$scratch/.*BfsReplica.dll run" | while read -r pid; do tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q -- ' run ' && echo "$pid"; done; }
+relay() { pgrep -f -- "bfs.dll relay .*$drive" | head -1; }
+
+# operations KIND: does N of them.
+operations() {
+  python3 - "$drive" "$1" "$count" <<'CUT'
+import os, sys
+drive, kind, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+for i in range(count):
+    if kind == "lookup":
+        os.path.exists(f"{drive}/missing{i}")
+    elif kind == "mkdir":
+        os.mkdir(f"{drive}/directory{i}")
+    elif kind == "write":
+        with open(f"{drive}/file{i}", "wb", buffering=0) as file:
+            file.write(b"x" * 4000)
+    elif kind == "read":
+        with open(f"{drive}/file{i}", "rb", buffering=0) as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            file.read(8192)
+CUT
+}
+
+# tally FILE...: calls for each operation, those that matter by name.
+tally() {
+  cat "$@" | awk -v n="$count" '
+    $2 + 0 == $2 && $1 != "total" { calls[$1] += $2; all += $2 }
+    END {
+      split("ppoll recvmmsg sendmmsg read write", names)
+      for (i = 1; i <= 5; i++) printf " %9.1f", calls[names[i]] / n
+      printf " %9.1f\n", all / n
+    }'
+}
+
+# measure NAME OPTION...: one cluster, each kind of operation.
+measure() {
+  local name=$1 kind pid tracers files
+  shift
+  run_bfs cluster init --size "$size" "$@" >"$scratch/log" 2>&1 && run_bfs cluster start >>"$scratch/log" 2>&1 &&
+    run_bfs mount "$drive" >>"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; die "cannot mount"; }
+  for kind in lookup mkdir write read; do
+    # What the kernel knows of names is to be old.
+    sleep 1.5
+    tracers=() files=()
+    for pid in $(servers) $(relay); do
+      strace -c -f -U name,calls -o "$scratch/$pid.calls" -p "$pid" 2>/dev/null &
+      tracers+=($!)
+    done
+    sleep 1
+    operations "$kind"
+    kill -INT "${tracers[@]}"
+    wait "${tracers[@]}" 2>/dev/null || true
+    for pid in $(servers); do files+=("$scratch/$pid.calls"); done
+    printf '%-7s %-7s %-8s%s\n' "$name" "$kind" servers "$(tally "${files[@]}")"
+    printf '%-7s %-7s %-8s%s\n' "$name" "$kind" relay "$(tally "$scratch/$(relay).calls")"
+  done
+  run_bfs unmount "$drive" >/dev/null
+  run_bfs cluster stop >/dev/null 2>&1 || true
+  rm -rf -- "$BFS_HOME"
+}
+
+build_if_needed
+find_dotnet || die "dotnet is not found; install the .NET 10 SDK"
+scratch=$(realpath "$(mktemp -d "${TMPDIR:-/tmp}/bfs-floor-XXXXXX")")
+export BFS_HOME=$scratch/home
+drive=$scratch/drive
+trap throw_away EXIT
+trap 'exit 130' INT TERM
+mkdir "$drive"
+printf '%-7s %-7s %-8s %9s %9s %9s %9s %9s %9s\n' system kind at ppoll recvmmsg sendmmsg read write all
+measure BFS
+measure NO-REP --no-rep
