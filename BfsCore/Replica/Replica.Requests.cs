@@ -197,6 +197,7 @@ public sealed partial class Replica
             Drop(DropReason.NotReadOnly);
             return;
         }
+        _readCame = true;
         if (_lastExecuted == _lastCommitted && _lastCommitted >= _readsFrom)
         {
             ExecuteReadOnly(request, client);
