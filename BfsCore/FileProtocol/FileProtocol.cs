@@ -29,6 +29,9 @@ public enum FileOp : ushort
 
     /// <summary>A new session of the client: every orphan that an earlier one held is freed.</summary>
     ReclaimOrphans = 20,
+
+    /// <summary>Attributes, and the content of a small file, in one operation: what opening it takes.</summary>
+    Open = 21,
 }
 
 /// <summary>

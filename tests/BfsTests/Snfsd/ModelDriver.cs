@@ -110,6 +110,7 @@ internal sealed class ModelDriver : IDisposable
                 break;
             case 14:
                 Read(Node(s.A), Offsets[s.B % Offsets.Length], Sizes[s.C % Sizes.Length]);
+                Open(Node(s.A), Sizes[s.C % Sizes.Length] + (s.D % 2));
                 break;
             case 15 or 16:
                 SetAttr(Node(s.A), (SetAttrMask)(s.B % 256), (uint)s.C, Offsets[s.D % Offsets.Length]);
@@ -225,6 +226,18 @@ internal sealed class ModelDriver : IDisposable
         Assert.Equal(data, reply.Body);
     }
 
+    private void Open(ModelNode node, int count)
+    {
+        (Errno status, byte[] data) = _model.Open(node, count);
+        Reply reply = Both(v => v.Open(H(node), (uint)count));
+        Assert.Equal(("open", status), ("open", reply.Status));
+        if (status == Errno.Ok)
+        {
+            Compare(node, reply.Attributes(), "open");
+            Assert.Equal(data, reply.Content);
+        }
+    }
+
     private void SetAttr(ModelNode node, SetAttrMask mask, uint mode, int size)
     {
         uint uid = 1000 + (mode % 2), gid = new uint[] { 50, 1000, 1001 }[mode % 3];
@@ -299,6 +312,7 @@ internal sealed class ModelDriver : IDisposable
             if (node.IsRegular)
             {
                 Read(node, 0, 61_440);
+                Open(node, 61_440);
             }
         }
     }
