@@ -120,6 +120,11 @@ public sealed partial class RemoteFileSystem
 
     public ValueTask<Errno> ReadDirectoryAsync(OpenFile directory, ulong cookie, int wantedBytes, CallToken? call)
     {
+        if (cookie == FileLimits.EndCookie)
+        {
+            directory.Page = null;
+            return new(Errno.Ok);
+        }
         DirectoryPage? page = directory.Page;
         bool goesOn = page is not null && cookie != 0 && page.Cookie == cookie && page.Position < page.Length;
         if (goesOn && page!.Asked.Changes == _changes && _nowMicros() - page.Asked.Micros < _options.AttributeMicros)

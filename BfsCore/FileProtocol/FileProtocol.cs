@@ -162,6 +162,9 @@ public static class FileLimits
     /// <summary>Longest symbolic link, bytes (PATH_MAX without the end).</summary>
     public const int MaxSymlinkBytes = 4095;
 
+    /// <summary>Cookie after the last entry of a directory: nothing comes after it. All others are smaller.</summary>
+    public const ulong EndCookie = 1UL << 62;
+
     /// <summary>Most supplementary groups in a request.</summary>
     public const int MaxGroups = 64;
 

@@ -95,7 +95,7 @@ public sealed class FuseSessionTests : IDisposable
         Assert.Equal(0ul, MemoryMarshal.Read<FuseEntryOut>(listing).NodeId);
         Assert.Equal((7ul << 32) | 2, MemoryMarshal.Read<FuseEntryOut>(listing.AsSpan(320)).NodeId);
         FuseDirent dirent = MemoryMarshal.Read<FuseDirent>(listing.AsSpan(320 + 128));
-        Assert.Equal((2ul, 3ul, 1u, 8u), (dirent.Inode, dirent.Offset, dirent.NameLength, dirent.Type));
+        Assert.Equal((2ul, FileLimits.EndCookie, 1u, 8u), (dirent.Inode, dirent.Offset, dirent.NameLength, dirent.Type));
         // What does not fit comes with the next request.
         (_, byte[] first) = Ask(FuseOpcode.ReadDir, 1, Bytes(new FuseReadIn { FileHandle = handle, Size = 70 }));
         Assert.Equal(64, first.Length);

@@ -250,7 +250,7 @@ internal sealed class MemoryDrive
             {
                 break;
             }
-            body.U64((ulong)i + 1);
+            body.U64(i + 1 == entries.Count ? FileLimits.EndCookie : (ulong)i + 1);
             body.Attributes(_inodes[entries[i].Inode].Attributes);
             body.Name(name);
         }

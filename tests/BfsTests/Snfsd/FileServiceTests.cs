@@ -193,6 +193,8 @@ public sealed class FileServiceTests
         Assert.Equal(count + 2, all.Count);
         Assert.Equal(count + 2, all.Select(e => e.Name).Distinct().Count());
         Assert.Equal([".", ".."], all.Take(2).Select(e => e.Name));
+        Assert.Equal([all[^1]], all.Where(e => e.NextCookie == FileLimits.EndCookie));
+        Assert.Empty(volume.List(directory, FileLimits.EndCookie));
         for (int i = 0; i < count; i++)
         {
             Assert.Equal(Errno.Ok, volume.Unlink(directory, $"name-{i}").Status);
