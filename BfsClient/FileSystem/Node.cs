@@ -22,10 +22,18 @@ internal sealed class Node(FileHandle handle)
 
     public WriteQueue Writes { get; } = new();
 
+    /// <summary>Moves with every operation of ours that may change the content, when it begins and when it ends.</summary>
+    public long Changes { get; private set; }
+
+    /// <summary>Change time of the newest attributes known; 0 if none are.</summary>
+    public long LatestCtimeNanos => _latest.CtimeNanos;
+
     /// <summary>Whether the file is set-user-ID or set-group-ID, as far as known.</summary>
     public bool HasSetId => (_latest.Mode & SetIdBits) != 0;
 
     public bool InUse => OpenCount > 0 || !Writes.IsEmpty;
+
+    public void ContentChanges() => Changes++;
 
     /// <summary>
     /// Takes attributes that an operation brought, and returns the newest known: change times only grow, so that replies

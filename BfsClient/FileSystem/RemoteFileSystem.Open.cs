@@ -16,7 +16,9 @@ public sealed partial class RemoteFileSystem
         OpenFile open = Use(caller, file, mode);
         return OpenedAsync(caller, open, (mode & OpenMode.Truncate) != 0
             ? TruncateAsync(caller, file)
-            : DrainThenFetchAsync(caller, open.Node));
+            : (mode & OpenMode.WithContent) != 0 && (mode & OpenMode.Write) == 0 && MayKeepContent
+                ? DrainThenFetchContentAsync(caller, open)
+                : DrainThenFetchAsync(caller, open.Node));
     }
 
     public ValueTask<Outcome<OpenFile>> CreateAsync(in Caller caller, FileHandle parent, ReadOnlySpan<byte> name,
@@ -35,6 +37,7 @@ public sealed partial class RemoteFileSystem
     public void Release(OpenFile file)
     {
         file.Page = null;
+        DropContent(file);
         file.Node.OpenCount--;
         DropIfUnused(file.Node, file.Opener);
     }

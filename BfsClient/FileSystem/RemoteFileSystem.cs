@@ -102,7 +102,7 @@ public sealed partial class RemoteFileSystem : IFileOperations
         buffer.Written(writer);
         return _nodes.TryGetValue(file.Packed, out Node? node) && !node.Writes.IsEmpty
             ? DrainThenAttributesAsync(node, buffer, caller.Call)
-            : ChangedAttributesAsync(buffer, caller.Call);
+            : ChangedAttributesAsync(node, buffer, caller.Call);
     }
 
     public ValueTask<Outcome<FileAttributes>> MknodAsync(in Caller caller, FileHandle parent, ReadOnlySpan<byte> name,
@@ -277,12 +277,15 @@ public sealed partial class RemoteFileSystem : IFileOperations
     private async ValueTask<Outcome<FileAttributes>> DrainThenAttributesAsync(Node node, OpBuffer buffer, CallToken? call)
     {
         await _writes.DrainAsync(node);
-        return await ChangedAttributesAsync(buffer, call);
+        return await ChangedAttributesAsync(node, buffer, call);
     }
 
-    private async ValueTask<Outcome<FileAttributes>> ChangedAttributesAsync(OpBuffer buffer, CallToken? call)
+    /// <param name="node">Of the file that is changed, if it is in use.</param>
+    private async ValueTask<Outcome<FileAttributes>> ChangedAttributesAsync(Node? node, OpBuffer buffer, CallToken? call)
     {
+        node?.ContentChanges();
         Outcome<FileAttributes> outcome = await AttributesAsync(buffer, readOnly: false, call);
+        node?.ContentChanges();
         _changes++;
         return outcome;
     }

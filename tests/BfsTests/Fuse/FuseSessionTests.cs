@@ -77,6 +77,24 @@ public sealed class FuseSessionTests : IDisposable
     }
 
     [Fact]
+    public void ContentIsAskedForOnlyIfTheKernelHasNoneAndReadsThroughItsPages()
+    {
+        const uint directX86 = 0x4000, directArm = 0x10000;
+        FileHandle file = _fixture.Create("a").Handle;
+        Open(file, out _, directX86);
+        Ask(FuseOpcode.Forget, file.Packed, new byte[8]);
+        Open(file, out _, directArm);
+        Ask(FuseOpcode.Forget, file.Packed, new byte[8]);
+        Assert.DoesNotContain(FileOp.Open, _fixture.Drive.Log);
+        Open(file, out _);
+        Open(file, out _);
+        Assert.Single(_fixture.Drive.Log, FileOp.Open);
+        Ask(FuseOpcode.Forget, file.Packed, new byte[8]);
+        Open(file, out _);
+        Assert.Equal(2, _fixture.Drive.Log.Count(o => o == FileOp.Open));
+    }
+
+    [Fact]
     public void StrictFilesBypassThePageCache()
     {
         TestKernel strict = new(_fixture, strict: true);
@@ -216,10 +234,10 @@ public sealed class FuseSessionTests : IDisposable
         Assert.Equal(0, Ask(FuseOpcode.SetAttr, file.Packed, Bytes(set)).Error);
     }
 
-    private uint Open(FileHandle file, out bool invalidated)
+    private uint Open(FileHandle file, out bool invalidated, uint flags = 0)
     {
         int before = _kernel.Sent.Count(TestKernel.IsNotification);
-        (_, byte[] opened) = Ask(FuseOpcode.Open, file.Packed, Bytes(new FuseOpenIn()));
+        (_, byte[] opened) = Ask(FuseOpcode.Open, file.Packed, Bytes(new FuseOpenIn { Flags = flags }));
         invalidated = _kernel.Sent.Count(TestKernel.IsNotification) > before;
         FuseOpenOut reply = MemoryMarshal.Read<FuseOpenOut>(opened);
         Ask(FuseOpcode.Release, file.Packed, Bytes(new FuseReleaseIn { FileHandle = reply.FileHandle }));

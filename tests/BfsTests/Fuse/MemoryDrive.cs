@@ -84,6 +84,7 @@ internal sealed class MemoryDrive
             FileOp.Rename => Rename(inode, ref reader, ref body),
             FileOp.Readlink => ReadData(inode, 0, 4096, ref body),
             FileOp.Read => ReadData(inode, reader.U64(), reader.U32(), ref body),
+            FileOp.Open => Open(inode, reader.U32(), ref body),
             FileOp.Write => WriteData(inode, ref reader, ref body),
             FileOp.Readdir => List(inode, reader.U64(), reader.U32(), ref body),
             FileOp.Fsync or FileOp.Access => Errno.Ok,
@@ -98,6 +99,12 @@ internal sealed class MemoryDrive
     {
         body.Attributes(inode.Attributes);
         return Errno.Ok;
+    }
+
+    private static Errno Open(Inode inode, uint count, ref WireWriter body)
+    {
+        Put(inode, ref body);
+        return (inode.Mode & 0xF000) == 0x8000 && inode.Data.Length <= count ? ReadData(inode, 0, count, ref body) : Errno.Ok;
     }
 
     private Errno SetAttr(Inode inode, ref WireReader reader, ref WireWriter body)
