@@ -101,9 +101,11 @@ public class OpenContentTests
     }
 
     [Theory]
-    [InlineData(0)]
-    [InlineData(1)]
-    public void AWriteThatIsUnderWayWithTheOpeningIsReadBack(int first)
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    public void AWriteThatIsUnderWayWithTheOpeningIsReadBack(bool secondFirst, bool lateFirst)
     {
         using FileSystemFixture fixture = new();
         FileHandle file = NewFile(fixture, 100);
@@ -111,18 +113,18 @@ public class OpenContentTests
         fixture.Invoker.Held = true;
         Task<Outcome<OpenFile>> opened = fixture.Files.OpenAsync(FileSystemFixture.Root, file, OpenMode.Read | OpenMode.WithContent).AsTask();
         _ = fixture.Files.WriteAsync(writer, 0, "mine"u8, true);
-        fixture.Invoker.Execute(first);
-        fixture.Invoker.Execute(0);
-        fixture.Invoker.Held = false;
+        fixture.Invoker.ExecuteBoth(secondFirst, lateFirst);
         byte[] read = new byte[200];
         Assert.Equal(100, Read(fixture, fixture.Wait(opened).Value, 0, read));
         Assert.Equal("mine"u8.ToArray(), read[..4]);
     }
 
     [Theory]
-    [InlineData(0)]
-    [InlineData(1)]
-    public void ATruncationThatIsUnderWayWithTheOpeningIsSeen(int first)
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    public void ATruncationThatIsUnderWayWithTheOpeningIsSeen(bool secondFirst, bool lateFirst)
     {
         using FileSystemFixture fixture = new();
         FileHandle file = NewFile(fixture, 100);
@@ -130,11 +132,23 @@ public class OpenContentTests
         AttributeChange cut = new(SetAttrMask.Size, 0, 0, 0, 10, 0, 0);
         Task<Outcome<Attributes>> truncated = fixture.Files.SetAttrAsync(FileSystemFixture.Root, file, cut).AsTask();
         Task<Outcome<OpenFile>> opened = fixture.Files.OpenAsync(FileSystemFixture.Root, file, OpenMode.Read | OpenMode.WithContent).AsTask();
-        fixture.Invoker.Execute(first);
-        fixture.Invoker.Execute(0);
-        fixture.Invoker.Held = false;
+        fixture.Invoker.ExecuteBoth(secondFirst, lateFirst);
         Assert.Equal(10ul, fixture.Wait(truncated).Value.SizeBytes);
         Assert.Equal(10, Read(fixture, fixture.Wait(opened).Value, 0, new byte[200]));
+    }
+
+    [Fact]
+    public void ATruncationOfWhichNothingWasHeardEndsTheUseOfContent()
+    {
+        using FileSystemFixture fixture = new(timeoutMicros: 20_000);
+        FileHandle file = NewFile(fixture, 100);
+        OpenFile opened = Open(fixture, file);
+        fixture.Invoker.Held = true;
+        AttributeChange cut = new(SetAttrMask.Size, 0, 0, 0, 10, 0, 0);
+        Assert.Equal(Errno.EIO, fixture.Wait(fixture.Files.SetAttrAsync(FileSystemFixture.Root, file, cut)).Error);
+        fixture.Invoker.ExecuteAll();
+        fixture.Invoker.Held = false;
+        Assert.Equal(10, Read(fixture, opened, 0, new byte[200]));
     }
 
     [Fact]
