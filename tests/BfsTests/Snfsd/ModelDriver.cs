@@ -150,6 +150,7 @@ internal sealed class ModelDriver : IDisposable
             Assert.Equal(existed ? 1 : 0, reply.Body[0]);
             _handles.TryAdd(node!, reply.Attributes(1).Handle);
             Compare(node!, reply.Attributes(1), "create");
+            CompareParents("create", reply, 1 + FileAttributes.WireBytes, parent);
         }
     }
 
@@ -163,6 +164,7 @@ internal sealed class ModelDriver : IDisposable
         {
             Assert.True(_handles.TryAdd(node!, reply.Handle));
             Compare(node!, reply.Attributes(), "make");
+            CompareParents("make", reply, FileAttributes.WireBytes, parent);
         }
     }
 
@@ -174,6 +176,7 @@ internal sealed class ModelDriver : IDisposable
         if (status == Errno.Ok)
         {
             Compare(node, reply.Attributes(), "link");
+            CompareParents("link", reply, FileAttributes.WireBytes, parent);
         }
     }
 
@@ -184,7 +187,7 @@ internal sealed class ModelDriver : IDisposable
         ModelNode[] held = Held(number);
         (Errno status, bool orphaned, ModelNode? lost) = _model.Remove(parent, name, directory, held);
         Reply reply = Both(v => v.Remove(directory ? FileOp.Rmdir : FileOp.Unlink, H(parent), name, [.. held.Select(H)]));
-        CompareLoss("remove", status, orphaned, lost, reply);
+        CompareLoss("remove", status, orphaned, lost, reply, parent);
     }
 
     private void Rename(ModelNode from, string name, ModelNode to, string newName, int number)
@@ -193,17 +196,29 @@ internal sealed class ModelDriver : IDisposable
         ModelNode[] held = Held(number);
         (Errno status, bool orphaned, ModelNode? lost) = _model.Rename(from, name, to, newName, flags, held);
         Reply reply = Both(v => v.Rename(H(from), name, H(to), newName, flags, [.. held.Select(H)]));
-        CompareLoss("rename", status, orphaned, lost, reply);
+        CompareLoss("rename", status, orphaned, lost, reply, from, to);
     }
 
-    private void CompareLoss(string what, Errno status, bool orphaned, ModelNode? lost, Reply reply)
+    private void CompareLoss(string what, Errno status, bool orphaned, ModelNode? lost, Reply reply, params ModelNode[] parents)
     {
         Assert.Equal((what, status), (what, reply.Status));
         if (status == Errno.Ok)
         {
             Assert.Equal(orphaned, reply.Body[0] == 1);
             Assert.Equal(lost is null ? default : H(lost), new WireReader(reply.Body.AsSpan(1)).Handle());
+            CompareParents(what, reply, 1 + FileHandle.SizeBytes, parents);
         }
+    }
+
+    /// <summary>The attributes of the directories in which names changed end the result.</summary>
+    private void CompareParents(string what, Reply reply, int at, params ModelNode[] parents)
+    {
+        foreach (ModelNode parent in parents)
+        {
+            Compare(parent, reply.Attributes(at), what);
+            at += FileAttributes.WireBytes;
+        }
+        Assert.Equal((what, at), (what, reply.Body.Length));
     }
 
     private void Write(ModelNode node, int offset, int size, byte flags, int seed)
