@@ -87,21 +87,19 @@ public sealed partial class RemoteFileSystem
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<Outcome<OpenFile>> CreatedAsync(Caller caller, OpBuffer buffer, OpenMode mode)
     {
-        NamesChange();
-        long askedMicros = _nowMicros();
+        Asked asked = NamesChange();
         InvokeResult result = await _invoker.InvokeAsync(buffer.Operation, readOnly: false, buffer.Body, caller.Call);
-        NamesChange();
         WireReader reader = buffer.Result(result);
         bool existed = reader.U8() != 0;
         FileAttributes attributes = reader.Attributes();
-        bool whole = reader.Ok;
+        bool whole = NamesChanged(asked, ref reader);
         _buffers.Push(buffer);
         if (result.Status != Errno.Ok || !whole)
         {
             return result.Status != Errno.Ok ? result.Status : Errno.EIO;
         }
         OpenFile open = Use(caller, attributes.Handle, mode);
-        open.Attributes = open.Node.Learn(attributes, new Asked(askedMicros, _namesEpoch));
+        open.Attributes = open.Node.Learn(attributes, asked with { Epoch = _namesEpoch });
         return existed ? await OpenExistingAsync(caller, open) : open;
     }
 

@@ -209,7 +209,7 @@ public sealed class FuseSessionTests : IDisposable
         FileHandle file = _fixture.Create("a").Handle;
         _fixture.Invoker.Held = true;
         Receive(Message(FuseOpcode.Open, file.Packed, 100, Bytes(new FuseOpenIn()), pid: 55));
-        Receive(Message(FuseOpcode.GetAttr, 1, 102, new byte[16], pid: 66));
+        Receive(Message(FuseOpcode.Lookup, 1, 102, Name("a"), pid: 66));
         Receive(Message(FuseOpcode.Interrupt, 0, 1, Bytes(100ul)));
         Receive(Message(FuseOpcode.Interrupt, 0, 1, Bytes(102ul)));
         Assert.Empty(_kernel.Sent);

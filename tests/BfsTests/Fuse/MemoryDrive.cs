@@ -146,14 +146,16 @@ internal sealed class MemoryDrive
         }
         if (exists)
         {
-            return Put(_inodes[old], ref body);
+            Put(_inodes[old], ref body);
+            return Put(parent, ref body);
         }
         Inode made = new(new FileHandle(_nextInode++, 7), mode) { Data = target, Parent = parent.Handle.Inode, Names = 1 };
         made.Touch(_now);
         parent.Entries.Add(name, made.Handle.Inode);
         parent.Touch(_now);
         _inodes.Add(made.Handle.Inode, made);
-        return Put(made, ref body);
+        Put(made, ref body);
+        return Put(parent, ref body);
     }
 
     private Errno Remove(Inode directory, string name, ref WireReader reader, ref WireWriter body)
@@ -163,8 +165,9 @@ internal sealed class MemoryDrive
             return Errno.ENOENT;
         }
         directory.Entries.Remove(name);
+        directory.Touch(_now);
         LoseName(_inodes[inode], ref reader, ref body);
-        return Errno.Ok;
+        return Put(directory, ref body);
     }
 
     private void LoseName(Inode inode, ref WireReader reader, ref WireWriter body)
@@ -211,7 +214,10 @@ internal sealed class MemoryDrive
         }
         to.Entries.Add(newName, moved);
         _inodes[moved].Touch(_now);
-        return Errno.Ok;
+        from.Touch(_now);
+        to.Touch(_now);
+        Put(from, ref body);
+        return Put(to, ref body);
     }
 
     private static Errno ReadData(Inode inode, ulong offset, uint count, ref WireWriter body)

@@ -233,6 +233,14 @@ public class MountedWorkTests
         log.Clear();
         drive.Run("rm d/f");
         Assert.Equal([FileOp.Unlink], log.Where(o => o is not (FileOp.Lookup or FileOp.GetAttr)));
+        log.Clear();
+        drive.Run("for i in $(seq 50); do > d/$i; done");
+        Assert.Equal(50, log.Count(o => o == FileOp.Create));
+        Assert.InRange(log.Count(o => o == FileOp.GetAttr), 0, 10);
+        log.Clear();
+        drive.Run("rm d/*");
+        Assert.Equal(50, log.Count(o => o == FileOp.Unlink));
+        Assert.InRange(log.Count(o => o == FileOp.GetAttr), 0, 10);
     }
 
     private static void OnADrive(string script, string options = "")

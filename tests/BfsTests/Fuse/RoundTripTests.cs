@@ -78,6 +78,7 @@ public sealed class RoundTripTests : IDisposable
         ulong handle = 0;
         Costs("", () => (entry, handle) = Create("a"), FileOp.Create);
         var file = FileHandle.Unpack(entry.NodeId);
+        Costs("the kernel asks before it makes the next one", () => Stat(FileHandle.Root));
         Costs("", () => { Write(file, handle, 0, 3000); Close(file, handle); }, FileOp.Write);
         Costs("what was written is read back", () => handle = Open(file, 0), FileOp.Open);
         Costs("", () => Assert.Equal(3000, Read(file, handle, 0, Page)));
@@ -89,6 +90,7 @@ public sealed class RoundTripTests : IDisposable
         FileHandle file = NewFile("a", 100);
         NewFile("b", 100);
         Costs("", () => _kernel.Ask(FuseOpcode.Unlink, 1, Name("b")), FileOp.Unlink);
+        Costs("the kernel asks before it removes the next one", () => Stat(FileHandle.Root));
         ulong handle = Open(file, ReadWrite);
         Costs("", () => _kernel.Ask(FuseOpcode.Unlink, 1, Name("a")), FileOp.Unlink);
         Costs("nobody waits", () => Close(file, handle), FileOp.ReleaseOrphan);
@@ -110,6 +112,7 @@ public sealed class RoundTripTests : IDisposable
         Costs("", () => Assert.Equal(0, _kernel.Ask(FuseOpcode.Mkdir, 1, mode, Name("d")).Error), FileOp.Mkdir);
         byte[] target = Bytes(new FuseRenameIn { NewDirectory = 1 });
         Costs("", () => Assert.Equal(0, _kernel.Ask(FuseOpcode.Rename, 1, target, Name("d"), Name("e")).Error), FileOp.Rename);
+        Costs("the kernel asks before the next one", () => Stat(FileHandle.Root));
         Costs("", () => Assert.Equal(0, _kernel.Ask(FuseOpcode.Rmdir, 1, Name("e")).Error), FileOp.Rmdir);
     }
 
