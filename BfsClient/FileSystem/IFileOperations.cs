@@ -39,6 +39,9 @@ public enum OpenMode
     /// <summary>Create fails if the name exists.</summary>
     Exclusive = 8,
     ReadWrite = 16,
+
+    /// <summary>The caller has nothing of the content and will probably read it at once: a small file brings it along.</summary>
+    WithContent = 32,
 }
 
 /// <summary>Figures of the whole drive, as Statfs gives them.</summary>

@@ -6,15 +6,8 @@ namespace BfsClient.FileSystem;
 /// An inode that is open here or has writes under way. Others need no memory: the handle is in the kernel's node
 /// identifier.
 /// </summary>
-internal sealed class Node(FileHandle handle)
+internal sealed class Node(FileHandle handle) : KnownInode(handle)
 {
-    private const uint SetIdBits = 0xC00;
-
-    private FileAttributes _latest;
-    private Asked _latestAsked;
-
-    public FileHandle Handle { get; } = handle;
-
     public int OpenCount { get; set; }
 
     /// <summary>It lost its last name while it was open here: to be released when the last open is gone.</summary>
@@ -22,39 +15,10 @@ internal sealed class Node(FileHandle handle)
 
     public WriteQueue Writes { get; } = new();
 
-    /// <summary>Whether the file is set-user-ID or set-group-ID, as far as known.</summary>
-    public bool HasSetId => (_latest.Mode & SetIdBits) != 0;
+    /// <summary>Moves with every operation of ours that may change the content, when it begins and when it ends.</summary>
+    public long Changes { get; private set; }
 
     public bool InUse => OpenCount > 0 || !Writes.IsEmpty;
 
-    /// <summary>
-    /// Takes attributes that an operation brought, and returns the newest known: change times only grow, so that replies
-    /// that overtake each other do no harm.
-    /// </summary>
-    /// <param name="asked">When the operation was sent.</param>
-    public FileAttributes Learn(in FileAttributes attributes, Asked asked)
-    {
-        if (attributes.CtimeNanos >= _latest.CtimeNanos)
-        {
-            (_latest, _latestAsked) = (attributes, asked);
-        }
-        return _latest;
-    }
-
-    /// <summary>The newest known, without taking these.</summary>
-    public FileAttributes Newest(in FileAttributes attributes) =>
-        attributes.CtimeNanos >= _latest.CtimeNanos ? attributes : _latest;
-
-    /// <summary>Attributes younger than the given age, if no operation of ours may have changed them since.</summary>
-    public bool TryGetFresh(Asked now, long maxAgeMicros, out FileAttributes attributes)
-    {
-        attributes = _latest;
-        return _latest.CtimeNanos != 0 && now.Micros - _latestAsked.Micros < maxAgeMicros &&
-            now.Epoch == _latestAsked.Epoch;
-    }
+    public void ContentChanges() => Changes++;
 }
-
-/// <summary>When a question was asked.</summary>
-/// <param name="Micros">On the loop's clock.</param>
-/// <param name="Epoch">Moves with every operation of ours that touches names.</param>
-internal readonly record struct Asked(long Micros, long Epoch);

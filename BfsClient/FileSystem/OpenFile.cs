@@ -29,6 +29,9 @@ public sealed class OpenFile
     internal int SeenErrors { get; set; }
 
     internal DirectoryPage? Page { get; set; }
+
+    /// <summary>What came with the opening and was not read yet.</summary>
+    internal OpenContent? Content { get; set; }
 }
 
 /// <summary>Entries of a directory that were fetched together.</summary>

@@ -10,6 +10,10 @@ public sealed partial class RemoteFileSystem
 
     public ValueTask<Outcome<int>> ReadAsync(OpenFile file, ulong offset, Memory<byte> destination, CallToken? call)
     {
+        if (TryReadContent(file, offset, destination.Span, out int kept))
+        {
+            return new(kept);
+        }
         if (!file.Node.Writes.IsEmpty)
         {
             return DrainThenReadAsync(file, offset, destination, call);
@@ -27,6 +31,7 @@ public sealed partial class RemoteFileSystem
             flags |= WriteQueue.AppendFlag;
         }
         int errorsBefore = file.Node.Writes.ErrorCount;
+        file.Node.ContentChanges();
         _writes.Add(file, offset, flags, data);
         // After an error that nobody was told yet, writers learn at once whether theirs fails too. And who writes to a
         // set-user-ID file finds it without when the write is done.
@@ -93,6 +98,7 @@ public sealed partial class RemoteFileSystem
     private void OnWriteSettled(Node node, FileAttributes? attributes, Asked asked)
     {
         _changes++;
+        node.ContentChanges();
         if (attributes is { } known)
         {
             bool modeChanged = node.HasSetId;

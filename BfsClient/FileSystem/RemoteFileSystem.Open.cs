@@ -16,7 +16,9 @@ public sealed partial class RemoteFileSystem
         OpenFile open = Use(caller, file, mode);
         return OpenedAsync(caller, open, (mode & OpenMode.Truncate) != 0
             ? TruncateAsync(caller, file)
-            : DrainThenFetchAsync(caller, open.Node));
+            : (mode & OpenMode.WithContent) != 0 && (mode & OpenMode.Write) == 0 && MayKeepContent
+                ? DrainThenFetchContentAsync(caller, open)
+                : DrainThenFetchAsync(caller, open.Node));
     }
 
     public ValueTask<Outcome<OpenFile>> CreateAsync(in Caller caller, FileHandle parent, ReadOnlySpan<byte> name,
@@ -35,6 +37,7 @@ public sealed partial class RemoteFileSystem
     public void Release(OpenFile file)
     {
         file.Page = null;
+        DropContent(file);
         file.Node.OpenCount--;
         DropIfUnused(file.Node, file.Opener);
     }
@@ -84,21 +87,19 @@ public sealed partial class RemoteFileSystem
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<Outcome<OpenFile>> CreatedAsync(Caller caller, OpBuffer buffer, OpenMode mode)
     {
-        NamesChange();
-        long askedMicros = _nowMicros();
+        Asked asked = NamesChange();
         InvokeResult result = await _invoker.InvokeAsync(buffer.Operation, readOnly: false, buffer.Body, caller.Call);
-        NamesChange();
         WireReader reader = buffer.Result(result);
         bool existed = reader.U8() != 0;
         FileAttributes attributes = reader.Attributes();
-        bool whole = reader.Ok;
+        bool whole = NamesChanged(asked, ref reader);
         _buffers.Push(buffer);
         if (result.Status != Errno.Ok || !whole)
         {
             return result.Status != Errno.Ok ? result.Status : Errno.EIO;
         }
         OpenFile open = Use(caller, attributes.Handle, mode);
-        open.Attributes = open.Node.Learn(attributes, new Asked(askedMicros, _namesEpoch));
+        open.Attributes = open.Node.Learn(attributes, asked with { Epoch = _namesEpoch });
         return existed ? await OpenExistingAsync(caller, open) : open;
     }
 
@@ -120,6 +121,11 @@ public sealed partial class RemoteFileSystem
 
     public ValueTask<Errno> ReadDirectoryAsync(OpenFile directory, ulong cookie, int wantedBytes, CallToken? call)
     {
+        if (cookie == FileLimits.EndCookie)
+        {
+            directory.Page = null;
+            return new(Errno.Ok);
+        }
         DirectoryPage? page = directory.Page;
         bool goesOn = page is not null && cookie != 0 && page.Cookie == cookie && page.Position < page.Length;
         if (goesOn && page!.Asked.Changes == _changes && _nowMicros() - page.Asked.Micros < _options.AttributeMicros)

@@ -15,12 +15,16 @@ public sealed record FileSystemOptions(long AttributeMicros, bool Strict, Caller
 /// </summary>
 public sealed partial class RemoteFileSystem : IFileOperations
 {
+    private const uint FileTypeMask = 0xF000;
+    private const uint DirectoryType = 0x4000;
+
     private readonly IInvoker _invoker;
     private readonly FileSystemOptions _options;
     private readonly Func<long> _nowMicros;
     private readonly CallerGroups _groups = new();
     private readonly Stack<OpBuffer> _buffers = new();
     private readonly Dictionary<ulong, Node> _nodes = [];
+    private readonly ChangedDirectories _changedDirectories = new();
     private readonly BackgroundWork _work = new();
     private readonly WriteBehind _writes;
 
@@ -75,18 +79,14 @@ public sealed partial class RemoteFileSystem : IFileOperations
 
     public ValueTask<Outcome<FileAttributes>> GetAttrAsync(in Caller caller, FileHandle file)
     {
-        if (_nodes.TryGetValue(file.Packed, out Node? node))
+        if (_nodes.TryGetValue(file.Packed, out Node? node) && !node.Writes.IsEmpty)
         {
-            if (!node.Writes.IsEmpty)
-            {
-                return DrainedAttributesAsync(caller, node);
-            }
-            if (node.TryGetFresh(Ask(), _options.AttributeMicros, out FileAttributes fresh))
-            {
-                return new(fresh);
-            }
+            return DrainedAttributesAsync(caller, node);
         }
-        return FetchAttributesAsync(caller, file);
+        KnownInode? known = node ?? _changedDirectories.Find(file);
+        return known is not null && known.TryGetFresh(Ask(), _options.AttributeMicros, out FileAttributes fresh)
+            ? new(fresh)
+            : FetchAttributesAsync(caller, file);
     }
 
     public ValueTask<Outcome<FileAttributes>> SetAttrAsync(in Caller caller, FileHandle file, in AttributeChange change)
@@ -103,71 +103,7 @@ public sealed partial class RemoteFileSystem : IFileOperations
         buffer.Written(writer);
         return _nodes.TryGetValue(file.Packed, out Node? node) && !node.Writes.IsEmpty
             ? DrainThenAttributesAsync(node, buffer, caller.Call)
-            : ChangedAttributesAsync(buffer, caller.Call);
-    }
-
-    public ValueTask<Outcome<FileAttributes>> MknodAsync(in Caller caller, FileHandle parent, ReadOnlySpan<byte> name,
-        uint mode, uint rdev)
-    {
-        WireWriter writer = Begin(caller, FileOp.Mknod, out OpBuffer buffer);
-        writer.Handle(parent);
-        writer.Name(name);
-        writer.U32(mode);
-        writer.U32(rdev);
-        return NameChangeAsync(buffer.Written(writer), caller.Call);
-    }
-
-    public ValueTask<Outcome<FileAttributes>> MkdirAsync(in Caller caller, FileHandle parent, ReadOnlySpan<byte> name,
-        uint mode)
-    {
-        WireWriter writer = Begin(caller, FileOp.Mkdir, out OpBuffer buffer);
-        writer.Handle(parent);
-        writer.Name(name);
-        writer.U32(mode);
-        return NameChangeAsync(buffer.Written(writer), caller.Call);
-    }
-
-    public ValueTask<Outcome<FileAttributes>> SymlinkAsync(in Caller caller, FileHandle parent, ReadOnlySpan<byte> name,
-        ReadOnlySpan<byte> target)
-    {
-        if (target.Length > FileLimits.MaxSymlinkBytes)
-        {
-            return new(Errno.ENAMETOOLONG);
-        }
-        WireWriter writer = Begin(caller, FileOp.Symlink, out OpBuffer buffer);
-        writer.Handle(parent);
-        writer.Name(name);
-        writer.Name(target);
-        return NameChangeAsync(buffer.Written(writer), caller.Call);
-    }
-
-    public ValueTask<Outcome<FileAttributes>> LinkAsync(in Caller caller, FileHandle file, FileHandle parent,
-        ReadOnlySpan<byte> name)
-    {
-        WireWriter writer = Begin(caller, FileOp.Link, out OpBuffer buffer);
-        writer.Handle(file);
-        writer.Handle(parent);
-        writer.Name(name);
-        return NameChangeAsync(buffer.Written(writer), caller.Call);
-    }
-
-    public ValueTask<Errno> UnlinkAsync(in Caller caller, FileHandle parent, ReadOnlySpan<byte> name) =>
-        RemoveAsync(caller, FileOp.Unlink, parent, name);
-
-    public ValueTask<Errno> RmdirAsync(in Caller caller, FileHandle parent, ReadOnlySpan<byte> name) =>
-        RemoveAsync(caller, FileOp.Rmdir, parent, name);
-
-    public ValueTask<Errno> RenameAsync(in Caller caller, FileHandle parent, ReadOnlySpan<byte> name, FileHandle newParent,
-        ReadOnlySpan<byte> newName, RenameFlags flags)
-    {
-        WireWriter writer = Begin(caller, FileOp.Rename, out OpBuffer buffer);
-        writer.Handle(parent);
-        writer.Name(name);
-        writer.Handle(newParent);
-        writer.Name(newName);
-        writer.U32((uint)flags);
-        Operations.WriteHeld(ref writer, _nodes.Keys);
-        return NameLossAsync(buffer.Written(writer), caller);
+            : ChangedAttributesAsync(node, buffer, caller.Call);
     }
 
     public ValueTask<Outcome<int>> ReadlinkAsync(in Caller caller, FileHandle link, Memory<byte> target)
@@ -237,15 +173,16 @@ public sealed partial class RemoteFileSystem : IFileOperations
         return new Outcome<int>(result.Status, result.BodyBytes);
     }
 
-    /// <summary>An operation whose result is the attributes of a file.</summary>
+    /// <summary>An operation whose result is the attributes of a file; if it changes names, also of the directory.</summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<Outcome<FileAttributes>> AttributesAsync(OpBuffer buffer, bool readOnly, CallToken? call)
+    private async ValueTask<Outcome<FileAttributes>> AttributesAsync(OpBuffer buffer, bool readOnly, CallToken? call,
+        bool changesNames = false)
     {
-        Asked asked = Ask();
+        Asked asked = changesNames ? NamesChange() : Ask();
         InvokeResult result = await _invoker.InvokeAsync(buffer.Operation, readOnly, buffer.Body, call);
         WireReader reader = buffer.Result(result);
         FileAttributes attributes = reader.Attributes();
-        bool whole = reader.Ok;
+        bool whole = changesNames ? NamesChanged(asked, ref reader) : reader.Ok;
         _buffers.Push(buffer);
         if (result.Status != Errno.Ok || !whole)
         {
@@ -253,7 +190,7 @@ public sealed partial class RemoteFileSystem : IFileOperations
         }
         if (!_nodes.TryGetValue(attributes.Handle.Packed, out Node? node))
         {
-            return attributes;
+            return _changedDirectories.Find(attributes.Handle)?.Learn(attributes, asked) ?? attributes;
         }
         await _writes.DrainAsync(node);
         return node.Learn(attributes, asked);
@@ -278,74 +215,21 @@ public sealed partial class RemoteFileSystem : IFileOperations
     private async ValueTask<Outcome<FileAttributes>> DrainThenAttributesAsync(Node node, OpBuffer buffer, CallToken? call)
     {
         await _writes.DrainAsync(node);
-        return await ChangedAttributesAsync(buffer, call);
+        return await ChangedAttributesAsync(node, buffer, call);
     }
 
-    private async ValueTask<Outcome<FileAttributes>> ChangedAttributesAsync(OpBuffer buffer, CallToken? call)
+    /// <param name="node">Of the file that is changed, if it is in use.</param>
+    private async ValueTask<Outcome<FileAttributes>> ChangedAttributesAsync(Node? node, OpBuffer buffer, CallToken? call)
     {
+        node?.ContentChanges();
         Outcome<FileAttributes> outcome = await AttributesAsync(buffer, readOnly: false, call);
+        node?.ContentChanges();
         _changes++;
+        if (outcome.Failed || (outcome.Value.Mode & FileTypeMask) == DirectoryType)
+        {
+            // An operation on names that is under way may bring what the directory was before.
+            _namesEpoch++;
+        }
         return outcome;
     }
-
-    private void NamesChange()
-    {
-        _namesEpoch++;
-        _changes++;
-    }
-
-    private async ValueTask<Outcome<FileAttributes>> NameChangeAsync(OpBuffer buffer, CallToken? call)
-    {
-        NamesChange();
-        Outcome<FileAttributes> outcome = await AttributesAsync(buffer, readOnly: false, call);
-        NamesChange();
-        return outcome;
-    }
-
-    private ValueTask<Errno> RemoveAsync(in Caller caller, FileOp op, FileHandle parent, ReadOnlySpan<byte> name)
-    {
-        WireWriter writer = Begin(caller, op, out OpBuffer buffer);
-        writer.Handle(parent);
-        writer.Name(name);
-        Operations.WriteHeld(ref writer, _nodes.Keys);
-        return NameLossAsync(buffer.Written(writer), caller);
-    }
-
-    /// <summary>An operation that may take an inode's last name; the inode then lives on while it is open here.</summary>
-    private async ValueTask<Errno> NameLossAsync(OpBuffer buffer, Caller caller)
-    {
-        NamesChange();
-        InvokeResult result = await _invoker.InvokeAsync(buffer.Operation, readOnly: false, buffer.Body, caller.Call);
-        NamesChange();
-        WireReader reader = buffer.Result(result);
-        bool orphaned = reader.U8() != 0;
-        FileHandle handle = reader.Handle();
-        bool whole = reader.Ok;
-        _buffers.Push(buffer);
-        if (result.Status != Errno.Ok || !whole)
-        {
-            return result.Status != Errno.Ok ? result.Status : Errno.EIO;
-        }
-        if (orphaned)
-        {
-            if (_nodes.TryGetValue(handle.Packed, out Node? node))
-            {
-                node.Orphaned = true;
-            }
-            else
-            {
-                ReleaseOrphan(handle, caller);
-            }
-        }
-        return Errno.Ok;
-    }
-
-    private void ReleaseOrphan(FileHandle handle, in Caller caller)
-    {
-        WireWriter writer = Begin(caller with { Call = null }, FileOp.ReleaseOrphan, out OpBuffer buffer);
-        writer.Handle(handle);
-        _work.Start(ForgetStatusAsync(buffer.Written(writer)));
-    }
-
-    private async ValueTask ForgetStatusAsync(OpBuffer buffer) => await StatusAsync(buffer, null);
 }

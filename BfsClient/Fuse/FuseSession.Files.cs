@@ -15,11 +15,20 @@ internal sealed partial class FuseSession
     private const uint OpenTruncate = 0x200;
     private const uint OpenAppend = 0x400;
 
+    /// <summary>O_DIRECT, 0x4000 on x86 and 0x10000 on ARM; each is O_DIRECTORY on the other, with which no file is opened.</summary>
+    private const uint OpenDirect = 0x14000;
+
     private ValueTask Open(FuseRequest request, ref FuseReader reader)
     {
         FuseOpenIn open = reader.Take<FuseOpenIn>();
-        return !reader.Ok ? default
-            : ReplyOpenAsync(request, _files.OpenAsync(request.Caller, request.Node, ModeOf(open.Flags)));
+        if (!reader.Ok)
+        {
+            return default;
+        }
+        // Who reads past the kernel's pages wants each read to ask.
+        bool wantsContent = (open.Flags & OpenDirect) == 0 && !_kernel.MayHavePages(request.Node.Packed);
+        OpenMode mode = ModeOf(open.Flags) | (wantsContent ? OpenMode.WithContent : 0);
+        return ReplyOpenAsync(request, _files.OpenAsync(request.Caller, request.Node, mode));
     }
 
     private ValueTask Create(FuseRequest request, ref FuseReader reader)
@@ -158,6 +167,7 @@ internal sealed partial class FuseSession
         {
             return default;
         }
+        _kernel.Written(request.Node.Packed);
         bool keepSetId = (write.WriteFlags & FuseConstants.WriteKillSuidSgid) == 0;
         return _handles.Find(write.FileHandle) is { } file
             ? ReplyWrittenAsync(request, write.Size, _files.WriteAsync(file, write.Offset, data, keepSetId))

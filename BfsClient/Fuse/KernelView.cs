@@ -35,6 +35,22 @@ internal sealed class KernelView
         return pagesHold;
     }
 
+    /// <summary>
+    /// Whether the kernel may have pages of the file: it opened the file, and nothing was heard of a change since. They may be
+    /// outdated all the same.
+    /// </summary>
+    public bool MayHavePages(ulong node) =>
+        _entries.TryGetValue(node, out Entry entry) && entry.PagesCtime != 0 && entry.PagesCtime == entry.AttributeCtime;
+
+    /// <summary>The file was written to here, so that the next open finds another change time.</summary>
+    public void Written(ulong node)
+    {
+        if (_entries.TryGetValue(node, out Entry entry) && entry.PagesCtime != 0)
+        {
+            _entries[node] = entry with { PagesCtime = 0 };
+        }
+    }
+
     public void Forget(ulong node) => _entries.Remove(node);
 
     private void Keep(ulong node, Entry entry)
@@ -47,6 +63,6 @@ internal sealed class KernelView
     }
 
     /// <param name="AttributeCtime">Change time in the attributes last given to the kernel.</param>
-    /// <param name="PagesCtime">Change time at the last open: cached pages are of this version, or newer.</param>
+    /// <param name="PagesCtime">Change time at the last open: cached pages are of this version, or newer; 0: outdated.</param>
     private readonly record struct Entry(long AttributeCtime, long PagesCtime);
 }

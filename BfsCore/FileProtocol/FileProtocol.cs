@@ -29,6 +29,9 @@ public enum FileOp : ushort
 
     /// <summary>A new session of the client: every orphan that an earlier one held is freed.</summary>
     ReclaimOrphans = 20,
+
+    /// <summary>Attributes, and the content of a small file, in one operation: what opening it takes.</summary>
+    Open = 21,
 }
 
 /// <summary>
@@ -158,6 +161,9 @@ public static class FileLimits
 
     /// <summary>Longest symbolic link, bytes (PATH_MAX without the end).</summary>
     public const int MaxSymlinkBytes = 4095;
+
+    /// <summary>Cookie after the last entry of a directory: nothing comes after it. All others are smaller.</summary>
+    public const ulong EndCookie = 1UL << 62;
 
     /// <summary>Most supplementary groups in a request.</summary>
     public const int MaxGroups = 64;

@@ -4,7 +4,7 @@ using BfsCore.State;
 namespace BfsReplica.Snfsd;
 
 /// <summary>
-/// Read, Write and changes of size. Invariant: what a file's last block holds beyond its size is zero, so that growing it
+/// Read, Open, Write and changes of size. Invariant: what a file's last block holds beyond its size is zero, so that growing it
 /// shows zeros.
 /// </summary>
 public sealed partial class FileService
@@ -32,21 +32,47 @@ public sealed partial class FileService
         {
             return inode.IsDirectory ? Errno.EISDIR : Errno.EINVAL;
         }
-        // A program that may be executed may be read by the kernel to execute it.
-        if (!caller.MayUseOpen(inode, 4) && !caller.May(inode, 1))
+        if (!MayRead(inode, caller))
         {
             return Errno.EACCES;
         }
         if (offset < inode.Size)
         {
             int length = (int)Math.Min(count, inode.Size - offset);
-            CopyOut(inode, offset, body.Reserve(length), pages);
+            CopyOut(inode, offset, body.Reserve(length), pages, StatusBytes);
         }
         return Errno.Ok;
     }
 
-    /// <summary>Copies a file's bytes to the start of a result's body, and says which of them are whole blocks.</summary>
-    private void CopyOut(in Inode inode, ulong offset, Span<byte> destination, ResultPages? pages)
+    /// <summary>A program that may be executed may be read by the kernel to execute it.</summary>
+    private static bool MayRead(in Inode inode, scoped in Caller caller) =>
+        caller.MayUseOpen(inode, 4) || caller.May(inode, 1);
+
+    /// <summary>GetAttr and, of a file that is no larger than what is wanted, Read: all of it or nothing.</summary>
+    private Errno OpenFile(ref WireReader reader, scoped in Caller caller, ResultPages? pages, ref WireWriter body)
+    {
+        FileHandle handle = reader.Handle();
+        uint count = reader.U32();
+        if (!reader.Ok || count > FileLimits.MaxTransferBytes)
+        {
+            return Errno.EINVAL;
+        }
+        Errno status = Resolve(handle, out uint number);
+        if (status != Errno.Ok)
+        {
+            return status;
+        }
+        WriteAttributes(number, ref body);
+        ref readonly Inode inode = ref _volume.GetInode(number);
+        if (inode.IsRegular && inode.Size <= count && MayRead(inode, caller))
+        {
+            CopyOut(inode, 0, body.Reserve((int)inode.Size), pages, StatusBytes + FileAttributesBytes);
+        }
+        return Errno.Ok;
+    }
+
+    /// <summary>Copies a file's bytes into a result, and says which of them are whole blocks.</summary>
+    private void CopyOut(in Inode inode, ulong offset, Span<byte> destination, ResultPages? pages, int resultOffset)
     {
         if (inode.IsInline)
         {
@@ -54,7 +80,6 @@ public sealed partial class FileService
             content.Slice((int)offset, destination.Length).CopyTo(destination);
             return;
         }
-        int resultOffset = StatusBytes;
         while (destination.Length > 0)
         {
             int within = (int)(offset % Volume.BlockBytes);

@@ -2,7 +2,10 @@ using BfsCore.FileProtocol;
 
 namespace BfsReplica.Snfsd;
 
-/// <summary>Lookup and the operations that make names: Create, Mknod, Mkdir, Symlink, Link; and Readlink.</summary>
+/// <summary>
+/// Lookup and the operations that make names: Create, Mknod, Mkdir, Symlink, Link; and Readlink. What changes names tells the
+/// attributes of the directories too: who did it asks for them next.
+/// </summary>
 public sealed partial class FileService
 {
     private const uint MaxLinks = 65_000;
@@ -54,6 +57,7 @@ public sealed partial class FileService
         {
             body.U8(1);
             WriteAttributes(existing, ref body);
+            WriteAttributes(parent, ref body);
             return Errno.Ok;
         }
         body.U8(0);
@@ -132,7 +136,7 @@ public sealed partial class FileService
         {
             return Errno.EINVAL;
         }
-        CopyOut(inode, 0, body.Reserve((int)inode.Size), pages: null);
+        CopyOut(inode, 0, body.Reserve((int)inode.Size), pages: null, StatusBytes);
         return Errno.Ok;
     }
 
@@ -188,6 +192,7 @@ public sealed partial class FileService
             CopyIn(ref inode, 0, target);
         }
         WriteAttributes(number, ref body);
+        WriteAttributes(parent, ref body);
         return Errno.Ok;
     }
 
@@ -254,6 +259,7 @@ public sealed partial class FileService
         long now = ChangeTime(caller);
         inode.CtimeNanos = directory.MtimeNanos = directory.CtimeNanos = now;
         WriteAttributes(number, ref body);
+        WriteAttributes(parent, ref body);
         return Errno.Ok;
     }
 

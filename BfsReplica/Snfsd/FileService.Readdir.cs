@@ -4,7 +4,8 @@ namespace BfsReplica.Snfsd;
 
 /// <summary>
 /// Readdir with attributes. Cookies: 0 starts, 1 and 2 follow <c>.</c> and <c>..</c>; after an entry comes its key plus
-/// one, so a listing goes on where it was whatever happens to other names.
+/// one, so a listing goes on where it was whatever happens to other names; after the last entry comes the end, so that
+/// nobody has to ask for it.
 /// </summary>
 public sealed partial class FileService
 {
@@ -16,6 +17,7 @@ public sealed partial class FileService
         public FileService Service;
         public WireWriter Body;
         public int Limit;
+        public int LastEntryStart;
 
         /// <summary>Key and place of the last entry written: entries of one key are not torn apart.</summary>
         public ulong LastKey;
@@ -65,6 +67,11 @@ public sealed partial class FileService
         {
             _directories.Visit(directory, Math.Max(cookie, AfterDotDot + 1), ref listing, WriteNamed);
         }
+        if (!listing.Full && listing.Body.Length > 0)
+        {
+            WireWriter last = listing.Body.Truncated(listing.LastEntryStart);
+            last.U64(FileLimits.EndCookie);
+        }
         body = listing.Body;
     }
 
@@ -92,6 +99,7 @@ public sealed partial class FileService
             listing.Full = true;
             return;
         }
+        listing.LastEntryStart = listing.Body.Length;
         listing.Body.U64(nextCookie);
         listing.Body.Attributes(AttributesOf(inode, listing.Service._volume.GetInode(inode)));
         listing.Body.Name(name);

@@ -47,6 +47,7 @@ public sealed partial class FileService
         _directories.Remove(ref directory, name);
         directory.MtimeNanos = directory.CtimeNanos = now;
         WriteLoss(number, LoseName(parent, number, now, held, keepAny, caller), ref body);
+        WriteAttributes(parent, ref body);
         return Errno.Ok;
     }
 

@@ -56,9 +56,14 @@ public sealed partial class FileService
         {
             // Two names of one file: POSIX wants nothing done.
             WriteNothingLost(ref body);
-            return Errno.Ok;
         }
-        return (a.Flags & RenameFlags.Exchange) != 0 ? Exchange(a, caller, ref body) : Move(a, caller, ref body);
+        else
+        {
+            status = (a.Flags & RenameFlags.Exchange) != 0 ? Exchange(a, caller, ref body) : Move(a, caller, ref body);
+        }
+        WriteAttributes(a.From, ref body);
+        WriteAttributes(a.To, ref body);
+        return status;
     }
 
     private static void WriteNothingLost(ref WireWriter body)

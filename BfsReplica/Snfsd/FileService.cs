@@ -38,7 +38,7 @@ public sealed partial class FileService(ClusterConfig config) : IService
 
     public bool IsReadOnly(ReadOnlySpan<byte> operation) =>
         (FileOp)new WireReader(operation).U16() is FileOp.Lookup or FileOp.GetAttr or FileOp.Readlink or FileOp.Read
-            or FileOp.Readdir or FileOp.Statfs or FileOp.Access;
+            or FileOp.Readdir or FileOp.Statfs or FileOp.Access or FileOp.Open;
 
     public int Execute(in ExecutionContext context, ReadOnlySpan<byte> operation, Span<byte> result)
     {
@@ -78,6 +78,7 @@ public sealed partial class FileService(ClusterConfig config) : IService
         FileOp.Access => Access(ref reader, caller),
         FileOp.ReleaseOrphan => ReleaseOrphan(ref reader, caller),
         FileOp.ReclaimOrphans => ReclaimOrphans(ref reader, caller),
+        FileOp.Open => OpenFile(ref reader, caller, pages, ref body),
         _ => Errno.ENOSYS,
     };
 

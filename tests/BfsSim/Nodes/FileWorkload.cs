@@ -24,7 +24,8 @@ public sealed class FileWorkload(SimOptions options, SimRandom random, uint firs
         Remaining--;
         bool read = random.PerMille(options.ReadsPerMille);
         FileOp op = read
-            ? random.Choose(FileOp.Lookup, FileOp.GetAttr, FileOp.Read, FileOp.Readdir, FileOp.Readlink, FileOp.Statfs, FileOp.Access)
+            ? random.Choose(FileOp.Lookup, FileOp.GetAttr, FileOp.Read, FileOp.Readdir, FileOp.Readlink, FileOp.Statfs, FileOp.Access,
+                FileOp.Open)
             : random.Choose(FileOp.Create, FileOp.Create, FileOp.Mkdir, FileOp.Write, FileOp.Write, FileOp.SetAttr, FileOp.Unlink,
                 FileOp.Rmdir, FileOp.Rename, FileOp.Link, FileOp.Symlink, FileOp.Fsync, FileOp.ReleaseOrphan);
         var writer = new WireWriter(_buffer);
@@ -116,6 +117,9 @@ public sealed class FileWorkload(SimOptions options, SimRandom random, uint firs
                 break;
             case FileOp.Access:
                 writer.U32((uint)random.Below(8));
+                break;
+            case FileOp.Open:
+                writer.U32((uint)random.Below(FileLimits.MaxTransferBytes));
                 break;
             default:
                 break;

@@ -4,18 +4,21 @@ using BfsCore.Hosting;
 
 namespace BfsTests.Fuse;
 
-/// <summary>A remote file system over a drive in memory, driven by the test on its own thread.</summary>
+/// <summary>
+/// A remote file system over a drive in memory, or over the service that the test gives, driven by the test on its own thread.
+/// </summary>
 internal sealed class FileSystemFixture : IDisposable
 {
     public static readonly Caller Root = new(0, 0);
 
     private readonly SynchronizationContext? _context = SynchronizationContext.Current;
 
-    public FileSystemFixture(bool strict = false, int slots = 64, long attributeMicros = 1_000_000, long timeoutMicros = 0)
+    public FileSystemFixture(bool strict = false, int slots = 64, long attributeMicros = 1_000_000, long timeoutMicros = 0,
+        Executor? service = null)
     {
         // As on a relay's thread: continuations run where the operation completes.
         SynchronizationContext.SetSynchronizationContext(null);
-        Invoker = new TestInvoker(Loop, Drive.Execute, slots, turns: 2, timeoutMicros);
+        Invoker = new TestInvoker(Loop, service ?? Drive.Execute, slots, turns: 2, timeoutMicros);
         Files = new RemoteFileSystem(Invoker, new FileSystemOptions(attributeMicros, strict, Root),
             () => Loop.Now.MonotonicMicros, action => Loop.AddTimer(TimeSpan.FromMilliseconds(2), action));
     }
@@ -39,6 +42,8 @@ internal sealed class FileSystemFixture : IDisposable
 
     public OpenFile Create(string name, OpenMode mode = OpenMode.ReadWrite)
     {
+        // As on a relay's thread: continuations run where the operation completes.
+        SynchronizationContext.SetSynchronizationContext(null);
         Outcome<OpenFile> outcome = Wait(Files.CreateAsync(Root, FileHandle.Root, System.Text.Encoding.UTF8.GetBytes(name), 0x1A4, mode));
         Assert.Equal(Errno.Ok, outcome.Error);
         return outcome.Value;

@@ -1,8 +1,8 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
 using BfsClient.Fuse;
 using BfsCore.FileProtocol;
+using static BfsTests.Fuse.TestKernel;
 
 namespace BfsTests.Fuse;
 
@@ -10,13 +10,11 @@ namespace BfsTests.Fuse;
 public sealed class FuseSessionTests : IDisposable
 {
     private readonly FileSystemFixture _fixture = new();
-    private readonly Replies _replies = new();
     private readonly HashSet<uint> _killed = [];
     private readonly List<Action> _later = [];
-    private readonly FuseSession _session;
-    private ulong _unique = 2;
+    private readonly TestKernel _kernel;
 
-    public FuseSessionTests() => _session = NewSession(strict: false);
+    public FuseSessionTests() => _kernel = new TestKernel(_fixture, isKilled: _killed.Contains, later: _later.Add);
 
     public void Dispose() => _fixture.Dispose();
 
@@ -79,11 +77,29 @@ public sealed class FuseSessionTests : IDisposable
     }
 
     [Fact]
+    public void ContentIsAskedForOnlyIfTheKernelHasNoneAndReadsThroughItsPages()
+    {
+        const uint directX86 = 0x4000, directArm = 0x10000;
+        FileHandle file = _fixture.Create("a").Handle;
+        Open(file, out _, directX86);
+        Ask(FuseOpcode.Forget, file.Packed, new byte[8]);
+        Open(file, out _, directArm);
+        Ask(FuseOpcode.Forget, file.Packed, new byte[8]);
+        Assert.DoesNotContain(FileOp.Open, _fixture.Drive.Log);
+        Open(file, out _);
+        Open(file, out _);
+        Assert.Single(_fixture.Drive.Log, FileOp.Open);
+        Ask(FuseOpcode.Forget, file.Packed, new byte[8]);
+        Open(file, out _);
+        Assert.Equal(2, _fixture.Drive.Log.Count(o => o == FileOp.Open));
+    }
+
+    [Fact]
     public void StrictFilesBypassThePageCache()
     {
-        FuseSession strict = NewSession(strict: true);
+        TestKernel strict = new(_fixture, strict: true);
         FileHandle file = _fixture.Create("a").Handle;
-        (_, byte[] opened) = Ask(strict, FuseOpcode.Open, file.Packed, Bytes(new FuseOpenIn()));
+        (_, byte[] opened) = strict.Ask(FuseOpcode.Open, file.Packed, Bytes(new FuseOpenIn()));
         Assert.Equal(FuseConstants.OpenDirectIo, MemoryMarshal.Read<FuseOpenOut>(opened).OpenFlags);
     }
 
@@ -97,7 +113,7 @@ public sealed class FuseSessionTests : IDisposable
         Assert.Equal(0ul, MemoryMarshal.Read<FuseEntryOut>(listing).NodeId);
         Assert.Equal((7ul << 32) | 2, MemoryMarshal.Read<FuseEntryOut>(listing.AsSpan(320)).NodeId);
         FuseDirent dirent = MemoryMarshal.Read<FuseDirent>(listing.AsSpan(320 + 128));
-        Assert.Equal((2ul, 3ul, 1u, 8u), (dirent.Inode, dirent.Offset, dirent.NameLength, dirent.Type));
+        Assert.Equal((2ul, FileLimits.EndCookie, 1u, 8u), (dirent.Inode, dirent.Offset, dirent.NameLength, dirent.Type));
         // What does not fit comes with the next request.
         (_, byte[] first) = Ask(FuseOpcode.ReadDir, 1, Bytes(new FuseReadIn { FileHandle = handle, Size = 70 }));
         Assert.Equal(64, first.Length);
@@ -135,7 +151,7 @@ public sealed class FuseSessionTests : IDisposable
             FuseOpcode.Rename2,
         ];
         Assert.All(withBody, opcode => Assert.Equal(-22, Ask(opcode, 1, [1, 2, 3]).Error));
-        Assert.Equal(0, _session.ActiveRequests);
+        Assert.Equal(0, _kernel.Session.ActiveRequests);
         Receive([]);
         Receive(new byte[39]);
         byte[] wrongLength = Message(FuseOpcode.GetAttr, 1, 500, new byte[16]);
@@ -144,7 +160,7 @@ public sealed class FuseSessionTests : IDisposable
         Ask(FuseOpcode.BatchForget, 1, Bytes(new FuseBatchForgetIn { Count = uint.MaxValue }), new byte[20]);
         Ask(FuseOpcode.Interrupt, 1, [1]);
         Ask(FuseOpcode.Interrupt, 1, Bytes(12345ul));
-        Assert.Equal(0, _session.ActiveRequests);
+        Assert.Equal(0, _kernel.Session.ActiveRequests);
     }
 
     [Fact]
@@ -162,11 +178,11 @@ public sealed class FuseSessionTests : IDisposable
             Receive(Message((FuseOpcode)random.Next(55), (ulong)random.Next(4), (ulong)(i + 10), body));
             if (i % 64 == 0)
             {
-                Settle();
+                _kernel.Settle();
             }
         }
-        Settle();
-        Assert.Equal(0, _session.ActiveRequests);
+        _kernel.Settle();
+        Assert.Equal(0, _kernel.Session.ActiveRequests);
         Assert.Equal(0, Ask(FuseOpcode.GetAttr, 1, new byte[16]).Error);
     }
 
@@ -179,12 +195,12 @@ public sealed class FuseSessionTests : IDisposable
             Receive(Message(FuseOpcode.GetAttr, 1, 100 + i, new byte[16]));
         }
         Receive(Message(FuseOpcode.Interrupt, 0, 1, Bytes(100ul)));
-        Assert.Empty(_replies.Sent);
+        Assert.Empty(_kernel.Sent);
         Receive(Message(FuseOpcode.Interrupt, 0, 1, Bytes(164ul)));
-        FuseOutHeader reply = MemoryMarshal.Read<FuseOutHeader>(Assert.Single(_replies.Sent));
+        FuseOutHeader reply = MemoryMarshal.Read<FuseOutHeader>(Assert.Single(_kernel.Sent));
         Assert.Equal((164ul, -4), (reply.Unique, reply.Error));
         _fixture.Invoker.ExecuteAll();
-        Assert.Equal(65, _replies.Sent.Count);
+        Assert.Equal(65, _kernel.Sent.Count);
     }
 
     [Fact]
@@ -193,17 +209,17 @@ public sealed class FuseSessionTests : IDisposable
         FileHandle file = _fixture.Create("a").Handle;
         _fixture.Invoker.Held = true;
         Receive(Message(FuseOpcode.Open, file.Packed, 100, Bytes(new FuseOpenIn()), pid: 55));
-        Receive(Message(FuseOpcode.GetAttr, 1, 102, new byte[16], pid: 66));
+        Receive(Message(FuseOpcode.Lookup, 1, 102, Name("a"), pid: 66));
         Receive(Message(FuseOpcode.Interrupt, 0, 1, Bytes(100ul)));
         Receive(Message(FuseOpcode.Interrupt, 0, 1, Bytes(102ul)));
-        Assert.Empty(_replies.Sent);
+        Assert.Empty(_kernel.Sent);
         _killed.Add(55);
         Assert.Single(_later)();
-        FuseOutHeader reply = MemoryMarshal.Read<FuseOutHeader>(Assert.Single(_replies.Sent));
+        FuseOutHeader reply = MemoryMarshal.Read<FuseOutHeader>(Assert.Single(_kernel.Sent));
         Assert.Equal((100ul, -4), (reply.Unique, reply.Error));
         _fixture.Invoker.ExecuteAll();
-        Assert.Equal([100ul, 102ul], _replies.Sent.Select(m => MemoryMarshal.Read<FuseOutHeader>(m).Unique));
-        Assert.Equal(0, _session.ActiveRequests);
+        Assert.Equal([100ul, 102ul], _kernel.Sent.Select(m => MemoryMarshal.Read<FuseOutHeader>(m).Unique));
+        Assert.Equal(0, _kernel.Session.ActiveRequests);
         // The file that was opened in vain is closed; the one that created it is still open.
         Assert.Equal(1, _fixture.Files.NodesInUse);
     }
@@ -218,86 +234,18 @@ public sealed class FuseSessionTests : IDisposable
         Assert.Equal(0, Ask(FuseOpcode.SetAttr, file.Packed, Bytes(set)).Error);
     }
 
-    private uint Open(FileHandle file, out bool invalidated)
+    private uint Open(FileHandle file, out bool invalidated, uint flags = 0)
     {
-        int before = _replies.Sent.Count(IsNotification);
-        (_, byte[] opened) = Ask(FuseOpcode.Open, file.Packed, Bytes(new FuseOpenIn()));
-        invalidated = _replies.Sent.Count(IsNotification) > before;
+        int before = _kernel.Sent.Count(TestKernel.IsNotification);
+        (_, byte[] opened) = Ask(FuseOpcode.Open, file.Packed, Bytes(new FuseOpenIn { Flags = flags }));
+        invalidated = _kernel.Sent.Count(TestKernel.IsNotification) > before;
         FuseOpenOut reply = MemoryMarshal.Read<FuseOpenOut>(opened);
         Ask(FuseOpcode.Release, file.Packed, Bytes(new FuseReleaseIn { FileHandle = reply.FileHandle }));
         return reply.OpenFlags;
     }
 
-    private static bool IsNotification(byte[] message) => MemoryMarshal.Read<FuseOutHeader>(message).Unique == 0;
-
-    private FuseSession NewSession(bool strict) => new(_fixture.Files, _replies, new FuseSessionOptions
-    {
-        AttributeMicros = 1_000_000,
-        EntryMicros = 1_000_000,
-        Strict = strict,
-        ReadaheadBytes = 1 << 20,
-    }, pid => _killed.Contains(pid), _later.Add);
-
     private (int Error, byte[] Body) Ask(FuseOpcode opcode, ulong node, params byte[][] parts) =>
-        Ask(_session, opcode, node, parts);
+        _kernel.Ask(opcode, node, parts);
 
-    private (int Error, byte[] Body) Ask(FuseSession session, FuseOpcode opcode, ulong node, params byte[][] parts)
-    {
-        ulong unique = _unique += 2;
-        Receive(session, Message(opcode, node, unique, [.. parts.SelectMany(p => p)]));
-        Settle();
-        byte[]? reply = _replies.Sent.LastOrDefault(m => MemoryMarshal.Read<FuseOutHeader>(m).Unique == unique);
-        return reply is null ? (0, []) : (MemoryMarshal.Read<FuseOutHeader>(reply).Error, reply[16..]);
-    }
-
-    private void Receive(byte[] message) => Receive(_session, message);
-
-    private static void Receive(FuseSession session, byte[] message)
-    {
-        // As on a relay's thread: continuations run where the operation completes.
-        SynchronizationContext.SetSynchronizationContext(null);
-        session.Receive(message);
-    }
-
-    private void Settle()
-    {
-        while (_fixture.Invoker.Outstanding > 0)
-        {
-            _fixture.Loop.RunOnce();
-        }
-    }
-
-    private static byte[] Message(FuseOpcode opcode, ulong node, ulong unique, byte[] body, uint pid = 0)
-    {
-        FuseInHeader header = new()
-        {
-            Length = (uint)(40 + body.Length),
-            Opcode = opcode,
-            Unique = unique,
-            NodeId = node,
-            Pid = pid,
-        };
-        return [.. Bytes(header), .. body];
-    }
-
-    private static byte[] Bytes<T>(T value)
-        where T : unmanaged
-    {
-        byte[] bytes = new byte[Unsafe.SizeOf<T>()];
-        MemoryMarshal.Write(bytes, in value);
-        return bytes;
-    }
-
-    private static byte[] Name(string name) => [.. Encoding.UTF8.GetBytes(name), 0];
-
-    private sealed class Replies : IFuseReplies
-    {
-        public List<byte[]> Sent { get; } = [];
-
-        public void Send(ReadOnlySpan<byte> message)
-        {
-            Assert.Equal(message.Length, (int)MemoryMarshal.Read<FuseOutHeader>(message).Length);
-            Sent.Add(message.ToArray());
-        }
-    }
+    private void Receive(byte[] message) => _kernel.Receive(message);
 }

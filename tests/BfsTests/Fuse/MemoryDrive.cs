@@ -84,6 +84,7 @@ internal sealed class MemoryDrive
             FileOp.Rename => Rename(inode, ref reader, ref body),
             FileOp.Readlink => ReadData(inode, 0, 4096, ref body),
             FileOp.Read => ReadData(inode, reader.U64(), reader.U32(), ref body),
+            FileOp.Open => Open(inode, reader.U32(), ref body),
             FileOp.Write => WriteData(inode, ref reader, ref body),
             FileOp.Readdir => List(inode, reader.U64(), reader.U32(), ref body),
             FileOp.Fsync or FileOp.Access => Errno.Ok,
@@ -98,6 +99,12 @@ internal sealed class MemoryDrive
     {
         body.Attributes(inode.Attributes);
         return Errno.Ok;
+    }
+
+    private static Errno Open(Inode inode, uint count, ref WireWriter body)
+    {
+        Put(inode, ref body);
+        return (inode.Mode & 0xF000) == 0x8000 && inode.Data.Length <= count ? ReadData(inode, 0, count, ref body) : Errno.Ok;
     }
 
     private Errno SetAttr(Inode inode, ref WireReader reader, ref WireWriter body)
@@ -139,14 +146,16 @@ internal sealed class MemoryDrive
         }
         if (exists)
         {
-            return Put(_inodes[old], ref body);
+            Put(_inodes[old], ref body);
+            return Put(parent, ref body);
         }
         Inode made = new(new FileHandle(_nextInode++, 7), mode) { Data = target, Parent = parent.Handle.Inode, Names = 1 };
         made.Touch(_now);
         parent.Entries.Add(name, made.Handle.Inode);
         parent.Touch(_now);
         _inodes.Add(made.Handle.Inode, made);
-        return Put(made, ref body);
+        Put(made, ref body);
+        return Put(parent, ref body);
     }
 
     private Errno Remove(Inode directory, string name, ref WireReader reader, ref WireWriter body)
@@ -156,8 +165,9 @@ internal sealed class MemoryDrive
             return Errno.ENOENT;
         }
         directory.Entries.Remove(name);
+        directory.Touch(_now);
         LoseName(_inodes[inode], ref reader, ref body);
-        return Errno.Ok;
+        return Put(directory, ref body);
     }
 
     private void LoseName(Inode inode, ref WireReader reader, ref WireWriter body)
@@ -204,7 +214,10 @@ internal sealed class MemoryDrive
         }
         to.Entries.Add(newName, moved);
         _inodes[moved].Touch(_now);
-        return Errno.Ok;
+        from.Touch(_now);
+        to.Touch(_now);
+        Put(from, ref body);
+        return Put(to, ref body);
     }
 
     private static Errno ReadData(Inode inode, ulong offset, uint count, ref WireWriter body)
@@ -250,7 +263,7 @@ internal sealed class MemoryDrive
             {
                 break;
             }
-            body.U64((ulong)i + 1);
+            body.U64(i + 1 == entries.Count ? FileLimits.EndCookie : (ulong)i + 1);
             body.Attributes(_inodes[entries[i].Inode].Attributes);
             body.Name(name);
         }

@@ -48,11 +48,33 @@ internal sealed class TestInvoker(EventLoop loop, Executor execute, int slots = 
     }
 
     /// <summary>Executes a held operation.</summary>
-    public void Execute(int index)
+    public void Execute(int index) => Run(index)();
+
+    /// <summary>Executes a held operation; its result is there when the action is called.</summary>
+    public Action Run(int index)
     {
         (byte[] operation, long tag) = Pending[index];
         Pending.RemoveAt(index);
-        Finish(operation, tag);
+        byte[] result = new byte[_result.Length];
+        int length = execute(operation, result);
+        return () =>
+        {
+            _busy--;
+            Complete(tag, result.AsSpan(0, length));
+        };
+    }
+
+    /// <summary>Executes the two operations that are held.</summary>
+    /// <param name="secondFirst">They are executed in the other order.</param>
+    /// <param name="lateFirst">The one that is executed first has its result last.</param>
+    public void ExecuteBoth(bool secondFirst, bool lateFirst)
+    {
+        Assert.Equal(2, Pending.Count);
+        Action first = Run(secondFirst ? 1 : 0);
+        Action second = Run(0);
+        Held = false;
+        (lateFirst ? second : first)();
+        (lateFirst ? first : second)();
     }
 
     public void ExecuteAll()

@@ -103,7 +103,8 @@ public sealed class WitnessCheckerTests
             }
         }
         foreach (FileOp op in new[] { FileOp.Create, FileOp.Mkdir, FileOp.Write, FileOp.SetAttr, FileOp.Unlink, FileOp.Rmdir,
-            FileOp.Rename, FileOp.Link, FileOp.Symlink, FileOp.Lookup, FileOp.Read, FileOp.Readdir, FileOp.Readlink })
+            FileOp.Rename, FileOp.Link, FileOp.Symlink, FileOp.Lookup, FileOp.Read, FileOp.Readdir, FileOp.Readlink,
+            FileOp.Open })
         {
             Assert.True(statuses.GetValueOrDefault((op, true)) >= 3, $"{op} succeeded {statuses.GetValueOrDefault((op, true))} times");
             Assert.True(statuses.GetValueOrDefault((op, false)) >= 3, $"{op} failed {statuses.GetValueOrDefault((op, false))} times");

@@ -58,6 +58,62 @@ public sealed class FileServiceTests
         Assert.Equal(before, volume.Free().BlocksFree);
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(416)]
+    [InlineData(417)]
+    [InlineData(5_000)]
+    [InlineData(61_440)]
+    public void Opening_brings_the_content_of_a_file_that_is_not_larger_than_wanted(int bytes)
+    {
+        using var volume = new TestVolume();
+        FileHandle file = volume.NewFile(Root, "f");
+        volume.Write(file, 0, Pattern(bytes));
+        Reply opened = volume.Open(file, (uint)bytes);
+        Assert.Equal(volume.GetAttr(file).Attributes(), opened.Attributes());
+        Assert.Equal(Pattern(bytes), opened.Content);
+        volume.Write(file, (ulong)bytes, [1]);
+        opened = volume.Open(file, (uint)bytes);
+        Assert.Equal((Errno.Ok, (ulong)bytes + 1, 0), (opened.Status, opened.Attributes().SizeBytes, opened.Content.Length));
+    }
+
+    [Fact]
+    public void Opening_brings_no_content_of_what_is_no_file_or_may_not_be_read()
+    {
+        using var volume = new TestVolume();
+        FileHandle secret = volume.NewFile(Root, "secret", 0x180);
+        FileHandle none = volume.NewFile(Root, "none", 0);
+        FileHandle program = volume.NewFile(Root, "program", 0x49);
+        foreach (FileHandle file in new[] { secret, none, program })
+        {
+            volume.Write(file, 0, Pattern(100));
+        }
+        FileHandle link = volume.Symlink(Root, "link", "target").Handle;
+        FileHandle device = volume.Mknod(Root, "device", 0x2000 | 0x1b6, 5).Handle;
+        foreach (FileHandle other in new[] { Root, link, device })
+        {
+            Reply opened = volume.Open(other, FileLimits.MaxTransferBytes);
+            Assert.Equal((Errno.Ok, other, 0), (opened.Status, opened.Handle, opened.Content.Length));
+        }
+        (volume.Uid, volume.Gid) = (1000, 1000);
+        Assert.Equal((Errno.Ok, 0), (volume.Open(secret, 1000).Status, volume.Open(secret, 1000).Content.Length));
+        Assert.Equal((Errno.Ok, 0), (volume.Open(none, 1000).Status, volume.Open(none, 1000).Content.Length));
+        Assert.Equal(Pattern(100), volume.Open(program, 1000).Content);
+    }
+
+    [Fact]
+    public void Opening_with_bad_arguments_is_refused()
+    {
+        using var volume = new TestVolume();
+        FileHandle file = volume.NewFile(Root, "f");
+        Assert.Equal(Errno.EINVAL, volume.Open(file, FileLimits.MaxTransferBytes + 1).Status);
+        Assert.Equal(Errno.EINVAL, volume.Call(FileOp.Open, (ref WireWriter w) => w.Handle(file)).Status);
+        Assert.Equal(Errno.EINVAL, volume.Call(FileOp.Open, (ref WireWriter w) => w.U16(1)).Status);
+        volume.Unlink(Root, "f");
+        Assert.Equal(Errno.ESTALE, volume.Open(file, 10).Status);
+    }
+
     [Fact]
     public void Truncation_leaves_no_old_bytes()
     {
@@ -137,6 +193,8 @@ public sealed class FileServiceTests
         Assert.Equal(count + 2, all.Count);
         Assert.Equal(count + 2, all.Select(e => e.Name).Distinct().Count());
         Assert.Equal([".", ".."], all.Take(2).Select(e => e.Name));
+        Assert.Equal([all[^1]], all.Where(e => e.NextCookie == FileLimits.EndCookie));
+        Assert.Empty(volume.List(directory, FileLimits.EndCookie));
         for (int i = 0; i < count; i++)
         {
             Assert.Equal(Errno.Ok, volume.Unlink(directory, $"name-{i}").Status);

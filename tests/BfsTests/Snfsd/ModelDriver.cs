@@ -110,6 +110,7 @@ internal sealed class ModelDriver : IDisposable
                 break;
             case 14:
                 Read(Node(s.A), Offsets[s.B % Offsets.Length], Sizes[s.C % Sizes.Length]);
+                Open(Node(s.A), Sizes[s.C % Sizes.Length] + (s.D % 2));
                 break;
             case 15 or 16:
                 SetAttr(Node(s.A), (SetAttrMask)(s.B % 256), (uint)s.C, Offsets[s.D % Offsets.Length]);
@@ -149,6 +150,7 @@ internal sealed class ModelDriver : IDisposable
             Assert.Equal(existed ? 1 : 0, reply.Body[0]);
             _handles.TryAdd(node!, reply.Attributes(1).Handle);
             Compare(node!, reply.Attributes(1), "create");
+            CompareParents("create", reply, 1 + FileAttributes.WireBytes, parent);
         }
     }
 
@@ -162,6 +164,7 @@ internal sealed class ModelDriver : IDisposable
         {
             Assert.True(_handles.TryAdd(node!, reply.Handle));
             Compare(node!, reply.Attributes(), "make");
+            CompareParents("make", reply, FileAttributes.WireBytes, parent);
         }
     }
 
@@ -173,6 +176,7 @@ internal sealed class ModelDriver : IDisposable
         if (status == Errno.Ok)
         {
             Compare(node, reply.Attributes(), "link");
+            CompareParents("link", reply, FileAttributes.WireBytes, parent);
         }
     }
 
@@ -183,7 +187,7 @@ internal sealed class ModelDriver : IDisposable
         ModelNode[] held = Held(number);
         (Errno status, bool orphaned, ModelNode? lost) = _model.Remove(parent, name, directory, held);
         Reply reply = Both(v => v.Remove(directory ? FileOp.Rmdir : FileOp.Unlink, H(parent), name, [.. held.Select(H)]));
-        CompareLoss("remove", status, orphaned, lost, reply);
+        CompareLoss("remove", status, orphaned, lost, reply, parent);
     }
 
     private void Rename(ModelNode from, string name, ModelNode to, string newName, int number)
@@ -192,17 +196,29 @@ internal sealed class ModelDriver : IDisposable
         ModelNode[] held = Held(number);
         (Errno status, bool orphaned, ModelNode? lost) = _model.Rename(from, name, to, newName, flags, held);
         Reply reply = Both(v => v.Rename(H(from), name, H(to), newName, flags, [.. held.Select(H)]));
-        CompareLoss("rename", status, orphaned, lost, reply);
+        CompareLoss("rename", status, orphaned, lost, reply, from, to);
     }
 
-    private void CompareLoss(string what, Errno status, bool orphaned, ModelNode? lost, Reply reply)
+    private void CompareLoss(string what, Errno status, bool orphaned, ModelNode? lost, Reply reply, params ModelNode[] parents)
     {
         Assert.Equal((what, status), (what, reply.Status));
         if (status == Errno.Ok)
         {
             Assert.Equal(orphaned, reply.Body[0] == 1);
             Assert.Equal(lost is null ? default : H(lost), new WireReader(reply.Body.AsSpan(1)).Handle());
+            CompareParents(what, reply, 1 + FileHandle.SizeBytes, parents);
         }
+    }
+
+    /// <summary>The attributes of the directories in which names changed end the result.</summary>
+    private void CompareParents(string what, Reply reply, int at, params ModelNode[] parents)
+    {
+        foreach (ModelNode parent in parents)
+        {
+            Compare(parent, reply.Attributes(at), what);
+            at += FileAttributes.WireBytes;
+        }
+        Assert.Equal((what, at), (what, reply.Body.Length));
     }
 
     private void Write(ModelNode node, int offset, int size, byte flags, int seed)
@@ -223,6 +239,18 @@ internal sealed class ModelDriver : IDisposable
         Reply reply = Both(v => v.Read(H(node), (ulong)offset, (uint)size));
         Assert.Equal(("read", status), ("read", reply.Status));
         Assert.Equal(data, reply.Body);
+    }
+
+    private void Open(ModelNode node, int count)
+    {
+        (Errno status, byte[] data) = _model.Open(node, count);
+        Reply reply = Both(v => v.Open(H(node), (uint)count));
+        Assert.Equal(("open", status), ("open", reply.Status));
+        if (status == Errno.Ok)
+        {
+            Compare(node, reply.Attributes(), "open");
+            Assert.Equal(data, reply.Content);
+        }
     }
 
     private void SetAttr(ModelNode node, SetAttrMask mask, uint mode, int size)
@@ -299,6 +327,7 @@ internal sealed class ModelDriver : IDisposable
             if (node.IsRegular)
             {
                 Read(node, 0, 61_440);
+                Open(node, 61_440);
             }
         }
     }

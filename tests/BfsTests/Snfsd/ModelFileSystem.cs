@@ -377,6 +377,13 @@ internal sealed class ModelFileSystem
             : (status, node.Data[offset..Math.Min(node.Data.Length, offset + count)]);
     }
 
+    /// <summary>The content: only of a file that is no larger than wanted, and that may be read.</summary>
+    public (Errno, byte[]) Open(ModelNode node, int count)
+    {
+        (Errno mayRead, byte[] data) = Read(node, 0, count);
+        return (GetAttr(node), mayRead == Errno.Ok && node.Data.Length <= count ? data : []);
+    }
+
     public Errno Write(ModelNode node, int offset, byte[] data, byte flags)
     {
         Errno status = node.Gone ? Errno.ESTALE

@@ -31,7 +31,7 @@ public sealed class ModelTests
         for (int i = 0; i < 60_000; i++)
         {
             entropy.Fill(operation);
-            operation[0] = (byte)(operation[0] % 21);
+            operation[0] = (byte)(operation[0] % 22);
             operation[1] = operation[2] = operation[3] = 0;
             operation.AsSpan(4, 8).Clear();
             operation[12] = (byte)(operation[12] % 8);

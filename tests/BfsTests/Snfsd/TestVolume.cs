@@ -12,6 +12,9 @@ internal readonly record struct Reply(Errno Status, byte[] Body)
     public FileAttributes Attributes(int at = 0) => new WireReader(Body.AsSpan(at)).Attributes();
 
     public FileHandle Handle => Attributes().Handle;
+
+    /// <summary>What follows the attributes at the start.</summary>
+    public byte[] Content => Body[FileAttributes.WireBytes..];
 }
 
 internal sealed record Entry(string Name, ulong NextCookie, FileAttributes Attributes);
@@ -199,6 +202,13 @@ internal sealed class TestVolume : IDisposable
     {
         w.Handle(handle);
         w.U64(offset);
+        w.U32(count);
+    });
+
+    /// <summary>The content follows the reply's attributes.</summary>
+    public Reply Open(FileHandle handle, uint count) => Call(FileOp.Open, (ref WireWriter w) =>
+    {
+        w.Handle(handle);
         w.U32(count);
     });
 
