@@ -100,6 +100,47 @@ public sealed class FaultTests : IDisposable
         Assert.Equal(before, _cluster.Work(drive, "tar cf - tree | sha256sum"));
     }
 
+    /// <summary>
+    /// Enough is written that images are being saved all the time: the ends of processes fall into saves, and into the times when the
+    /// log is kept twice.
+    /// </summary>
+    [Fact]
+    public void Replicas_that_are_killed_while_they_save_images_lose_nothing()
+    {
+        string drive = _cluster.Start("--size", "1G").Mount();
+        string source = _cluster.PathOf("source");
+        _cluster.Work(_cluster.PathOf("."), "head -c 150000000 /dev/urandom > source");
+        using Process work = _cluster.Launch("bash", "-c", $"set -e; cd '{drive}'; for i in 1 2 3; do cp '{source}' copy$i; done");
+        for (int round = 0; round < 4; round++)
+        {
+            long bytes = 60_000_000L * (round + 1);
+            ClusterFixture.WaitFor(() => work.HasExited || Written(drive) >= bytes);
+            int victim = Backup();
+            ClusterFixture.Kill(_cluster.PidOf(victim)!.Value);
+            StartAgain(victim);
+        }
+        work.WaitForExit();
+        Assert.True(work.ExitCode == 0, work.StandardError.ReadToEnd());
+        foreach (int pid in Enumerable.Range(0, 4).Select(i => _cluster.PidOf(i)!.Value))
+        {
+            ClusterFixture.Kill(pid);
+        }
+        for (int i = 0; i < 4; i++)
+        {
+            StartAgain(i);
+        }
+        Assert.Equal("whole\n", _cluster.Work(drive, $"for i in 1 2 3; do cmp '{source}' copy$i; done; echo whole"));
+        _cluster.Work(drive, "seq 300 | while read i; do echo $i > more$i; done");
+        ClusterFixture.WaitFor(_cluster.HasSameStable);
+    }
+
+    /// <summary>The monitor of a replica that was killed takes a moment to end.</summary>
+    private void StartAgain(int replica) =>
+        ClusterFixture.WaitFor(() => _cluster.Bfs("replica", "start", $"{replica}").ExitCode == 0);
+
+    private static long Written(string drive) =>
+        Directory.GetFiles(drive, "copy*").Sum(path => new FileInfo(path).Length);
+
     [Fact]
     public void What_one_drive_closes_the_other_opens()
     {
