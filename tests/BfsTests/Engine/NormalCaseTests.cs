@@ -68,6 +68,20 @@ public sealed class NormalCaseTests
         Assert.All(cluster.Replicas, r => Assert.Equal(1, r.LastCommitted.Value));
     }
 
+    /// <summary>Whether a read came after the last batch tells whether one will come after this one.</summary>
+    [Fact]
+    public void Where_reads_come_between_batches_commits_do_not_wait()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster().Start();
+        cluster.Settle = false;
+        cluster.Invoke(Add);
+        cluster.Invoke(Read, readOnly: true);
+        cluster.Invoke(Add);
+        Assert.All(cluster.Replicas, r => Assert.Equal((2, 2), (r.LastExecuted.Value, r.LastCommitted.Value)));
+        cluster.Invoke(Add);
+        Assert.All(cluster.Replicas, r => Assert.Equal((3, 2), (r.LastExecuted.Value, r.LastCommitted.Value)));
+    }
+
     [Fact]
     public void Read_only_operations_take_one_round_trip()
     {
