@@ -19,13 +19,15 @@ internal sealed class BenchCluster : IDisposable
 
     /// <param name="replicas">For NO-REP always 1.</param>
     /// <param name="stateBytes">Of the <see cref="PageService"/>; without it the <see cref="NullService"/>.</param>
+    /// <param name="files">The <see cref="GrownFileService"/> with so many files instead.</param>
     /// <param name="probe">With a <see cref="ViewChangeProbe"/> around each replica.</param>
     /// <param name="change">What is to be different in the cluster file.</param>
     public BenchCluster(ClusterMode mode, int clients, int replicas = 4, long? stateBytes = null, bool probe = false,
-        Func<ClusterConfig, ClusterConfig>? change = null)
+        int? files = null, Func<ClusterConfig, ClusterConfig>? change = null)
     {
         _probe = probe;
-        _service = stateBytes is null ? "null" : "pages";
+        _service = files is { } count ? GrownFileService.NameFor(count) : stateBytes is null ? "null" : "pages";
+        stateBytes ??= files is { } many ? FileTree.DriveBytes(many) : 1 << 20;
         Directory = new ClusterDirectory(_scratch.In("cluster"));
         replicas = mode == ClusterMode.NoRep ? 1 : replicas;
         Config = ClusterFounder.Create(Directory, new ClusterPlan
@@ -34,7 +36,7 @@ internal sealed class BenchCluster : IDisposable
             Replicas = replicas,
             BasePort = FreePorts.Find(replicas),
             Clients = clients,
-            ServiceStateBytes = stateBytes ?? 1 << 20,
+            ServiceStateBytes = stateBytes.Value,
         });
         if (change is not null)
         {
@@ -108,8 +110,8 @@ internal sealed class BenchCluster : IDisposable
         using VoteLogFile votes = VoteLogFile.Open(directory.Replica(self));
         using FileSigner signer = FileSigner.ForReplica(directory, config, self);
         IServerEngine engine = config.Mode == ClusterMode.NoRep
-            ? new NoRepServer(config, pages, NewService(service), transport)
-            : new Replica(self, config, pages, NewService(service), transport, new SystemEntropy(),
+            ? new NoRepServer(config, pages, NewService(service, config), transport)
+            : new Replica(self, config, pages, NewService(service, config), transport, new SystemEntropy(),
                 new KeyExchange(config, signer), new FileStableStore(directory.AcceptedCounters(self)), votes);
         if (engine is Replica replica)
         {
@@ -140,7 +142,8 @@ internal sealed class BenchCluster : IDisposable
         return 0;
     }
 
-    private static IService NewService(string name) => name == "pages" ? new PageService() : new NullService();
+    private static IService NewService(string name, ClusterConfig config) =>
+        GrownFileService.TryMake(name, config) ?? (name == "pages" ? new PageService() : new NullService());
 
     private static void End(Process server)
     {

@@ -41,9 +41,12 @@ internal sealed class Load : IDisposable
         }
     }
 
-    public LoadResult Run(byte[] operation, bool readOnly, TimeSpan warmUp, TimeSpan measured)
+    public LoadResult Run(byte[] operation, bool readOnly, TimeSpan warmUp, TimeSpan measured) =>
+        Run(() => (operation, readOnly), warmUp, measured);
+
+    public LoadResult Run(Func<(byte[] Operation, bool ReadOnly)> operations, TimeSpan warmUp, TimeSpan measured)
     {
-        Begin(() => (operation, readOnly));
+        Begin(operations);
         RunFor(warmUp);
         long sentAgain = _clients.Sum(c => c.Client.Retransmissions);
         double[] serverCpu = _cluster.CpuMicros();

@@ -76,6 +76,7 @@ internal static class MicroPlan
     private static IEnumerable<MicroGroup> Optimizations(bool quick)
     {
         const int many = 20;
+        static ClusterConfig Multicast(ClusterConfig c) => c with { MulticastGroup = $"239.255.0.1:{FreePorts.Find(1)}" };
         MicroGroup Pair(string name, int clients, NullOperation operation, Func<ClusterConfig, ClusterConfig> without) =>
             new(name, clients, [new($"-with-{name}"), new($"-without-{name}", Change: without)], [(operation, null)]);
 
@@ -87,6 +88,8 @@ internal static class MicroPlan
         yield return Pair("tentative-execution", 1, new(0, 0, false), c => c with { TentativeExecution = false });
         yield return Pair("piggybacked-commits", many, new(0, 0, false), c => c with { PiggybackCommits = false });
         yield return Pair("read-only", 1, new(0, 0, true), c => c with { ReadOnlyOptimization = false });
+        // What the thesis does, and a drive on a network that has it may do (§6.1).
+        yield return new("multicast", 50, [new("-with-multicast", Change: Multicast), new("-without-multicast")], [(new(0, 0, false), null)]);
         if (!quick)
         {
             yield return Pair("digest-replies", many, new(0, 4096, false), NoDigestReplies);

@@ -7,14 +7,13 @@ namespace BfsBench;
 
 /// <summary>
 /// Whether an operation costs more as there is more: bytes of state, names in a directory, files, clients. The first three
-/// are measured at the file service in this process, with its checkpoints; clients at the busiest of four replicas. As long as
-/// as much is in use as before, the cost should stay; when all of it is in use, the processor's caches show too.
+/// are measured at the file service in this process, with its checkpoints; files once more, and clients, at the busiest of four replicas:
+/// whole operations. As long as as much is in use as before, the cost should stay; when all of it is in use, the processor's caches show too.
 /// </summary>
 internal static class GrowthBenchmark
 {
     private const int FileBytes = 1 << 20;
     private const int BlockBytes = 4096;
-    private const int FilesPerDirectory = 1000;
     private const int ActiveClients = 10;
 
     /// <summary>Names or blocks that are used again and again, drawn from all.</summary>
@@ -28,14 +27,15 @@ internal static class GrowthBenchmark
         int[] counts = quick ? [100, 1000, 10_000, 100_000] : [100, 1000, 10_000, 100_000, 1_000_000];
         int[] clients = quick ? [10, 100] : [10, 50, 200, 1000];
         var operations = new Operations(quick ? 20_000 : 50_000, counts[^1], runs, results);
-        Output.WithProgress("growth", megabytes.Length + (2 * counts.Length) + clients.Length, onDone =>
+        Output.WithProgress("growth", megabytes.Length + (3 * counts.Length) + clients.Length, onDone =>
         {
             Array.ForEach(megabytes, size => Step(() => operations.OnState(size), onDone, "state"));
             Array.ForEach(counts, count => Step(() => operations.InDirectory(count), onDone, "directory"));
             Array.ForEach(counts, count => Step(() => operations.AmongFiles(count), onDone, "files"));
+            Array.ForEach(counts, count => Step(() => AmongFiles(count, quick, runs, results), onDone, "files of a cluster"));
             Array.ForEach(clients, count => Step(() => AmongClients(count, quick, runs, results), onDone, "clients"));
         });
-        foreach (string what in new[] { "state", "state-all-in-use", "directory", "directory-all-in-use", "files", "files-all-in-use", "clients" })
+        foreach (string what in new[] { "state", "state-all-in-use", "directory", "directory-all-in-use", "files", "files-all-in-use", "operation-files", "clients" })
         {
             AddRatio(what, results);
         }
@@ -85,12 +85,45 @@ internal static class GrowthBenchmark
         }
     }
 
+    /// <summary>A few clients look files up and touch them, of a few that are used again and again, on four replicas.</summary>
+    private static void AmongFiles(int files, bool quick, int runs, Results results)
+    {
+        using var cluster = new BenchCluster(ClusterMode.Bft, ActiveClients, files: files);
+        using var load = new Load(cluster, ActiveClients);
+        var random = new Random(1);
+        (byte[] Operation, bool ReadOnly)[] operations = OperationsOn(files, random);
+        var measured = TimeSpan.FromSeconds(quick ? 0.5 : 2);
+        (byte[], bool) Next() => operations[random.Next(operations.Length)];
+        load.Run(Next, measured, measured);
+        for (int run = 0; run < runs; run++)
+        {
+            LoadResult result = load.Run(Next, measured / 5, measured);
+            results.Add($"growth-operation-files-{files}", SystemNames.Bfs, "us/operation", result.BusiestServerCpuMicros);
+        }
+    }
+
+    private static (byte[] Operation, bool ReadOnly)[] OperationsOn(int files, Random random)
+    {
+        using var volume = new LocalVolume(FileTree.DriveBytes(files));
+        FileHandle[] directories = FileTree.Make(volume, files);
+        var operations = new List<(byte[], bool)>();
+        for (int i = 0; i < PlacesInUse; i++)
+        {
+            int file = random.Next(files);
+            FileHandle directory = directories[file % directories.Length];
+            operations.Add((volume.LookupOperation(directory, FileTree.NameOf(file)), true));
+            FileHandle handle = volume.Lookup(directory, FileTree.NameOf(file));
+            volume.Touch(handle);
+            operations.Add((volume.TouchOperation(handle), false));
+        }
+        return [.. operations];
+    }
+
     /// <summary>Operations at places drawn at random, some of each kind; the mean of all, run by run.</summary>
     /// <param name="most">How many files there are at most: drives with fewer have the same size.</param>
     private sealed class Operations(int count, int most, int runs, Results results)
     {
-        // More than a drive's part for an inode.
-        private readonly long _driveBytes = (most * 9L * 1024) + (64 << 20);
+        private readonly long _driveBytes = FileTree.DriveBytes(most);
 
         private readonly byte[] _block = new byte[BlockBytes];
         private readonly Random _random = new(1);
@@ -135,11 +168,7 @@ internal static class GrowthBenchmark
         public void AmongFiles(int files)
         {
             using var volume = new LocalVolume(_driveBytes);
-            FileHandle[] directories = [.. Enumerable.Range(0, Math.Max(1, files / FilesPerDirectory)).Select(i => volume.NewDirectory(FileHandle.Root, $"d{i}"))];
-            for (int i = 0; i < files; i++)
-            {
-                volume.NewFile(directories[i % directories.Length], $"file{i}");
-            }
+            FileHandle[] directories = FileTree.Make(volume, files);
             MeasureNames("files", volume, files, i => directories[i % directories.Length]);
         }
 
