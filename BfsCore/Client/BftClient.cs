@@ -430,12 +430,12 @@ public sealed class BftClient
     }
 
     /// <summary>
-    /// The reply certificate: 2f+1 equal replies when they are tentative or answer a read-only request, and also otherwise
-    /// while the read-only path is on (§5.1.3, pitfall 14); f+1 equal non-tentative ones when it is off.
+    /// The reply certificate: 2f+1 equal replies of one execution when they are tentative or answer a read-only request, and also
+    /// otherwise while the read-only path is on (§5.1.3, pitfall 14); f+1 equal non-tentative ones when it is off.
     /// </summary>
     private void CheckCertificate(ClientSlot slot, int index, in Digest digest)
     {
-        bool enough = slot.Count(digest) >= _config.Quorum
+        bool enough = slot.CountAgreeing(digest) >= _config.Quorum
             || (!_config.ReadOnlyOptimization && slot.CountFinal(digest) >= _config.WeakQuorum);
         if (enough && slot.HasResult(digest))
         {

@@ -7,6 +7,7 @@ namespace BfsCore.Client;
 internal sealed class ClientSlot(int n)
 {
     private readonly Digest[] _digests = new Digest[n];
+    private readonly View[] _views = new View[n];
     private ulong _received;
     private ulong _final;
     private byte[] _request = [];
@@ -67,6 +68,7 @@ internal sealed class ClientSlot(int n)
         ulong bit = 1UL << reply.Replica.Value;
         _received |= bit;
         _digests[reply.Replica.Value] = reply.Digest;
+        _views[reply.Replica.Value] = reply.View;
         _final = (reply.Flags & ReplyFlags.Tentative) == 0 ? _final | bit : _final & ~bit;
         if (withResult)
         {
@@ -81,10 +83,33 @@ internal sealed class ClientSlot(int n)
 
     public bool HasAnyResult => _hasResult;
 
-    public int Count(in Digest digest) => Count(digest, _received);
+    /// <summary>
+    /// The most equal replies that speak of the same execution: those that are not tentative, or those of one view. Tentative ones of
+    /// different views may be of different batches, none of which prepared at a quorum, and then all of them may be undone
+    /// (simulator seed 754632126625; §5.1.2 asks for the same result only).
+    /// </summary>
+    public int CountAgreeing(in Digest digest)
+    {
+        int most = CountFinal(digest);
+        for (ulong rest = _received & ~_final; rest != 0; rest &= rest - 1)
+        {
+            most = Math.Max(most, Count(digest, InView(_views[BitOperations.TrailingZeroCount(rest)])));
+        }
+        return most;
+    }
 
     /// <summary>Equal replies that are not tentative.</summary>
     public int CountFinal(in Digest digest) => Count(digest, _final);
+
+    private ulong InView(View view)
+    {
+        ulong replicas = 0;
+        for (ulong rest = _received; rest != 0; rest &= rest - 1)
+        {
+            replicas |= _views[BitOperations.TrailingZeroCount(rest)] == view ? rest & (0 - rest) : 0;
+        }
+        return replicas;
+    }
 
     /// <summary>Whether the replies disagree so much that those still to come cannot make a quorum.</summary>
     public bool CannotReach(int quorum)
@@ -92,7 +117,7 @@ internal sealed class ClientSlot(int n)
         int outstanding = n - BitOperations.PopCount(_received);
         for (ulong rest = _received; rest != 0; rest &= rest - 1)
         {
-            if (Count(_digests[BitOperations.TrailingZeroCount(rest)]) + outstanding >= quorum)
+            if (Count(_digests[BitOperations.TrailingZeroCount(rest)], _received) + outstanding >= quorum)
             {
                 return false;
             }

@@ -9,6 +9,9 @@ public sealed partial class Replica
     /// <summary>Per slot the batch in which its last request was executed here: tells whether the reply is still tentative.</summary>
     private readonly long[] _tentativeReply;
 
+    /// <summary>The view of the batch that was last executed tentatively: its replies are of that view, though the replica has left it.</summary>
+    private View _tentativeView;
+
     /// <summary>
     /// Executes batches whose turn has come. A prepared batch is executed tentatively when every earlier one is known to
     /// have committed; so at most one is tentative at a time, and between its commit and the next execution the state
@@ -54,6 +57,7 @@ public sealed partial class Replica
     private void Execute(LogEntry entry, bool tentative)
     {
         _lastExecuted = entry.Seq;
+        _tentativeView = tentative ? entry.View : _tentativeView;
         if (entry.ItemCount > 0)
         {
             long time = Math.Max(entry.TimeNanos, _replies.LastTimeNanos + 1);
@@ -116,7 +120,8 @@ public sealed partial class Replica
         ReadOnlySpan<byte> result)
     {
         ClientId id = _config.Clients[client].Id;
-        int size = Reply.Write(_message, _format, flags, _view, session, timestamp, id, slot, Id, digest, result);
+        View view = (flags & ReplyFlags.Tentative) != 0 ? _tentativeView : _view;
+        int size = Reply.Write(_message, _format, flags, view, session, timestamp, id, slot, Id, digest, result);
         if (_keys.AuthenticateToClient(client, _message.AsSpan(0, Reply.HeaderBytes),
             _message.AsSpan(size - _format.ReplyProofBytes, _format.ReplyProofBytes)))
         {

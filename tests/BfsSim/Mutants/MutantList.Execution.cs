@@ -18,6 +18,8 @@ public static partial class MutantList
             "        _pages.RollbackTo(target);\n        _service.StateReplaced();", "        _pages.RollbackTo(target);") { Profile = SimProfiles.FilesName },
         new("rollback-needed", "a tentative execution stays only if the new view chose it", "§5.1.2", EnterViewFile,
             "newView.BatchAt((int)index) != executed)", "newView.BatchAt((int)index) == default && executed == default)"),
+        new("tentative-view", "tentative replies make a certificate only if they are of one view", "§5.1.2", "BfsCore/Client/ClientSlot.cs",
+            "Count(digest, InView(_views[BitOperations.TrailingZeroCount(rest)]))", "Count(digest, _received)") { Profile = "leaver" },
         new("tentative-one", "a batch is executed tentatively only when all before it have committed", "§5.1.2", ExecutionFile,
             "if (_log.Find(_lastExecuted) is not { Committed: true } executed)", "if (_log.Find(_lastExecuted) is not { Prepared: true } executed)"),
         new("checkpoint-tentative", "a checkpoint is announced only when its batch has committed", "§5.1.2, pitfall 27", ExecutionFile,
@@ -41,14 +43,14 @@ public static partial class MutantList
         new("read-only-guard", "what is asked as read-only must be read-only by the service's word", "§5.1.3", RequestsFile,
             "|| !_service.IsReadOnly(request.Operation))", "|| request.Operation.Length == 0)"),
         new("read-quorum", "a read-only result has 2f+1 equal replies (f+1)", "§5.1.3, pitfall 14", ClientFile,
-            "bool enough = slot.Count(digest) >= _config.Quorum", "bool enough = slot.Count(digest) >= (slot.ReadOnly ? _config.WeakQuorum : _config.Quorum)")
+            "bool enough = slot.CountAgreeing(digest) >= _config.Quorum", "bool enough = slot.CountAgreeing(digest) >= (slot.ReadOnly ? _config.WeakQuorum : _config.Quorum)")
         {
             Profile = SimProfiles.ReaderName,
         },
         new("known-digest", "the tree's digest of a page that was modified since the checkpoint is not used for what is read", "§5.1.1, §5.3.1", "BfsCore/State/PagedState.Checkpoints.cs",
             "return _stamps[page] != _epoch;", "return _epoch >= 0;") { Profile = SimProfiles.FilesName },
         new("reply-quorum", "a tentative result has 2f+1 equal replies (f+1)", "§5.1.2", ClientFile,
-            "bool enough = slot.Count(digest) >= _config.Quorum", "bool enough = slot.Count(digest) >= (slot.ReadOnly ? _config.Quorum : _config.WeakQuorum)") { Profile = SimProfiles.ConspiratorName },
+            "bool enough = slot.CountAgreeing(digest) >= _config.Quorum", "bool enough = slot.CountAgreeing(digest) >= (slot.ReadOnly ? _config.Quorum : _config.WeakQuorum)") { Profile = SimProfiles.ConspiratorName },
         new("reply-one", "a final result has f+1 equal replies while reads are ordered (one)", "§2.3.2", ClientFile,
             "slot.CountFinal(digest) >= _config.WeakQuorum)", "slot.CountFinal(digest) >= 1)"),
         new("reply-mixed", "while the read-only path is on, every result has 2f+1 replies", "§5.1.3, pitfall 14", ClientFile,

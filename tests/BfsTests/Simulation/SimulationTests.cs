@@ -61,6 +61,10 @@ public sealed class SimulationTests(ITestOutputHelper output)
     [Fact]
     public void A_view_change_that_was_held_back_is_sent_later() => Run(4034, SimProfiles.SignedName);
 
+    /// <summary>A client took tentative replies of two views, of two batches, for a certificate; both batches were undone.</summary>
+    [Fact]
+    public void Tentative_replies_of_two_views_are_no_certificate() => Run(754632126625, "leaver");
+
     private List<SimResult> RunAll(long first, int count, string? profile = null)
     {
         var results = new SimResult[count];

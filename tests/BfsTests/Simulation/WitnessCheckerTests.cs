@@ -90,7 +90,7 @@ public sealed class WitnessCheckerTests
     {
         var statuses = new Dictionary<(FileOp, bool), int>();
         var errors = new HashSet<Errno>();
-        for (long seed = 1; seed <= 15; seed++)
+        for (long seed = 1; seed <= 25; seed++)
         {
             using var simulation = new Simulation(seed, new FileSuite(), o => o with { Operations = 400, Keys = 4, HealMicros = 60_000_000 });
             simulation.Run();
