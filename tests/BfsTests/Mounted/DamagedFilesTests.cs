@@ -119,6 +119,7 @@ public sealed class DamagedFilesTests : IDisposable
         StartAndCompare(drive);
         Assert.Equal(damage != "delete all", StateOf(Victim).WereDamaged);
         long fetched = StateOf(Victim).Fetched;
-        Assert.True(damage == "flip the description" ? fetched < 1_000 : fetched > 1_000, $"{fetched} pages were fetched");
+        // What the others wrote meanwhile, and up to 127 batches after the checkpoint of its image; of about 10 000 in use.
+        Assert.True(damage == "flip the description" ? fetched < 3_000 : fetched > 8_000, $"{fetched} pages were fetched");
     }
 }
