@@ -24,6 +24,13 @@ public sealed class BftClient
     /// <summary>Keys are not chosen more often than this because a replica, or somebody in its name, asks for it.</summary>
     private const long KeyDemandMicros = 250_000;
 
+    /// <summary>
+    /// A client that must sign changes its keys so soon, since replicas trust it again by that; doubled each time, up to T_k.
+    /// </summary>
+    private const long TrustMicros = 500_000;
+
+    private const int MaxTrustDoublings = 10;
+
     private readonly ClusterConfig _config;
     private readonly int _n;
     private readonly MessageFormat _format;
@@ -48,6 +55,8 @@ public sealed class BftClient
     private long _keysChosenMicros;
     private Instant _now;
     private bool _mustSign;
+    private int _timesToldToSign;
+    private long _trustDeadlineMicros = long.MaxValue;
 
     public BftClient(ClientId id, ClusterConfig config, INetwork network, IEntropy entropy, IKeyExchange exchange,
         IClientHandler handler)
@@ -129,7 +138,7 @@ public sealed class BftClient
         _keyCounter = _exchange.NextCounter();
         _session = _session == 0 ? _keyCounter : _session;
         _keysChosenMicros = _now.MonotonicMicros;
-        _mustSign = false;
+        (_mustSign, _trustDeadlineMicros) = (false, long.MaxValue);
         _exchange.Create(_newKey, Id.Value, _keyCounter, _session, secrets);
         for (int i = 0; i < _n; i++)
         {
@@ -148,16 +157,24 @@ public sealed class BftClient
         }
     }
 
-    /// <summary>Every T_k, when nothing is under way; a quarter later in any case. A client that is idle need not.</summary>
+    /// <summary>
+    /// Every T_k, or sooner to be trusted again: when nothing is under way; a quarter later in any case. A client that is idle need not.
+    /// </summary>
     private void ChooseKeysIfDue()
     {
-        long period = _config.KeyRefreshMillis * 1000L;
-        long age = _now.MonotonicMicros - _keysChosenMicros;
-        if (period > 0 && !_unreplicated && age >= period && (_free.Count == _slots.Length || age >= period + (period / 4)))
+        if (_unreplicated)
+        {
+            return;
+        }
+        long period = Math.Min(KeyPeriodMicros, _trustDeadlineMicros - _keysChosenMicros);
+        long late = _now.MonotonicMicros - _keysChosenMicros - period;
+        if (late >= 0 && (_free.Count == _slots.Length || late >= period / 4))
         {
             ChooseKeys();
         }
     }
+
+    private long KeyPeriodMicros => _config.KeyRefreshMillis > 0 ? _config.KeyRefreshMillis * 1000L : long.MaxValue;
 
     /// <summary>
     /// Starts an operation; <see cref="IClientHandler.Completed"/> is called when it has its result, perhaps after a long
@@ -397,7 +414,12 @@ public sealed class BftClient
         {
             return;
         }
-        _mustSign = true;
+        if (!_mustSign)
+        {
+            _mustSign = true;
+            _trustDeadlineMicros = _now.MonotonicMicros + Math.Min(KeyPeriodMicros, TrustMicros << _timesToldToSign);
+            _timesToldToSign = Math.Min(_timesToldToSign + 1, MaxTrustDoublings);
+        }
         foreach (ClientSlot slot in _slots)
         {
             if (slot.Busy && !slot.ReadOnly && !slot.Signed)

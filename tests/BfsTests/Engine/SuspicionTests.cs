@@ -82,6 +82,25 @@ public sealed class SuspicionTests
     }
 
     [Theory]
+    [InlineData(0b1110)]
+    [InlineData(0b0001)]
+    public void A_client_that_had_to_sign_by_mistake_is_soon_trusted_again(int wrong)
+    {
+        using InMemoryCluster cluster = new InMemoryCluster().Start();
+        cluster.Filter = Attack(wrong, signs: true);
+        Work(cluster, Add);
+        Assert.NotEqual(0, cluster.Clients[0].Signatures);
+        cluster.Filter = (_, _, _) => true;
+        cluster.Pass(1_000_000);
+        // A round that still may be signed changes the keys.
+        Work(cluster, Add, rounds: 1);
+        long signatures = cluster.Clients[0].Signatures;
+        Work(cluster, Add);
+        Assert.Equal(signatures, cluster.Clients[0].Signatures);
+        Assert.All(cluster.Replicas, r => Assert.False(r.Suspects(cluster.Clients[0].Id)));
+    }
+
+    [Theory]
     [MemberData(nameof(Subsets))]
     public void No_view_ends_because_of_a_client_that_does_not_sign(int wrong, bool large)
     {
