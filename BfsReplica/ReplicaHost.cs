@@ -194,6 +194,8 @@ internal sealed partial class ReplicaHost : IMessageHandler, ILoopClient, IDispo
 
     public long NextDeadlineMicros => _engine.NextDeadlineMicros;
 
+    public bool ExpectsInput => _engine.ExpectsMessages;
+
     public void Flush() => _transport.Flush();
 
     public void Dispose()

@@ -32,6 +32,8 @@ public sealed class ClusterInvoker : SlotInvoker, IClientHandler, IMessageHandle
 
     public long NextDeadlineMicros => _client.NextDeadlineMicros;
 
+    public bool ExpectsInput => _client.ExpectsMessages;
+
     public void Completed(long tag, ReadOnlySpan<byte> result) => Complete(tag, result);
 
     public void Receive(ReadOnlySpan<byte> message, SourceAddress source) => _client.Step(message, source);

@@ -120,6 +120,9 @@ public sealed class BftClient
         }
     }
 
+    /// <summary>Whether replies are due: an operation is under way.</summary>
+    public bool ExpectsMessages => _free.Count < _slots.Length;
+
     /// <summary>Agrees on session keys with the replicas. Call once, before the first operation.</summary>
     public void Start(Instant now)
     {

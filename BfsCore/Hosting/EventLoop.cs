@@ -12,6 +12,9 @@ public interface ILoopClient
     /// <summary>When <see cref="Tick"/> is wanted at the latest, monotonic microseconds.</summary>
     long NextDeadlineMicros { get; }
 
+    /// <summary>Whether input is due at any moment, because something is under way that others take part in.</summary>
+    bool ExpectsInput { get; }
+
     /// <summary>The last thing in a wake-up: whatever was gathered goes out.</summary>
     void Flush();
 }
@@ -25,6 +28,12 @@ public sealed partial class EventLoop : IDisposable
     private const short PollIn = 1;
     private const long LongestWaitMicros = 1_000_000;
 
+    /// <summary>
+    /// So long after the last input a loop that expects more gives the processor to others instead of sleeping. To sleep and to be
+    /// woken costs both sides more than most messages do, above all where processors are virtual.
+    /// </summary>
+    private const long PatienceMicros = 100;
+
     private readonly int _wake;
     private readonly List<Action> _readers = [];
     private readonly List<ILoopClient> _clients = [];
@@ -35,6 +44,7 @@ public sealed partial class EventLoop : IDisposable
     private List<Action> _running = [];
     private readonly Queue<Action> _deferred = new();
     private PollFd[] _polled = [];
+    private bool _hadInput;
     private volatile bool _stopped;
 
     public EventLoop()
@@ -130,9 +140,42 @@ public sealed partial class EventLoop : IDisposable
         }
     }
 
-    private unsafe int Wait()
+    private int Wait()
     {
-        long waitMicros = WaitMicros();
+        int count = _hadInput && ExpectsInput() ? WaitAwake() : 0;
+        count = count > 0 ? count : Poll(WaitMicros());
+        _hadInput = count > 0;
+        return count;
+    }
+
+    private int WaitAwake()
+    {
+        long now = Now.MonotonicMicros;
+        long until = Math.Min(now + PatienceMicros, DeadlineMicros(now));
+        int count;
+        do
+        {
+            _ = SchedYield();
+            count = Poll(0);
+        }
+        while (count == 0 && Now.MonotonicMicros < until);
+        return count;
+    }
+
+    private bool ExpectsInput()
+    {
+        foreach (ILoopClient client in _clients)
+        {
+            if (client.ExpectsInput)
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private unsafe int Poll(long waitMicros)
+    {
         var timeout = new TimeSpec { Seconds = (nint)(waitMicros / 1_000_000), Nanos = (nint)(waitMicros % 1_000_000 * 1000) };
         fixed (PollFd* polled = _polled)
         {
@@ -152,6 +195,11 @@ public sealed partial class EventLoop : IDisposable
     private long WaitMicros()
     {
         long now = Now.MonotonicMicros;
+        return Math.Max(0, DeadlineMicros(now) - now);
+    }
+
+    private long DeadlineMicros(long now)
+    {
         long deadline = now + LongestWaitMicros;
         foreach (ILoopClient client in _clients)
         {
@@ -161,7 +209,7 @@ public sealed partial class EventLoop : IDisposable
         {
             deadline = Math.Min(deadline, timer);
         }
-        return Math.Max(0, deadline - now);
+        return deadline;
     }
 
     private void RunTimers()
@@ -220,6 +268,9 @@ public sealed partial class EventLoop : IDisposable
 
     [LibraryImport("libc", EntryPoint = "ppoll", SetLastError = true)]
     private static unsafe partial int PPoll(PollFd* fds, nuint count, TimeSpec* timeout, void* signals);
+
+    [LibraryImport("libc", EntryPoint = "sched_yield")]
+    private static partial int SchedYield();
 
     [LibraryImport("libc", EntryPoint = "eventfd", SetLastError = true)]
     private static partial int EventFd(uint initial, int flags);

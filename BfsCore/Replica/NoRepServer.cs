@@ -13,6 +13,9 @@ public interface IServerEngine
     void Tick(Instant now);
 
     long NextDeadlineMicros { get; }
+
+    /// <summary>Whether messages are due at any moment: others take part in what is under way.</summary>
+    bool ExpectsMessages { get; }
 }
 
 /// <summary>
@@ -41,6 +44,8 @@ public sealed class NoRepServer : IServerEngine
     public ReplicaCounters Counters { get; } = new();
 
     public long NextDeadlineMicros => long.MaxValue;
+
+    public bool ExpectsMessages => false;
 
     public void Start(Instant now) => Tick(now);
 

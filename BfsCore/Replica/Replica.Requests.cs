@@ -198,13 +198,13 @@ public sealed partial class Replica
             return;
         }
         _readCame = true;
+        // The read waits for commits somewhere, if not here: everybody who gets it hurries with theirs.
+        SendDeferredCommits();
         if (_lastExecuted == _lastCommitted && _lastCommitted >= _readsFrom)
         {
             ExecuteReadOnly(request, client);
             return;
         }
-        // The read waits for commits: everybody who gets it hurries with theirs.
-        SendDeferredCommits();
         int place = (client * _config.SlotsPerClient) + request.Slot;
         if (_deferredReads[place] is { } earlier)
         {

@@ -244,6 +244,10 @@ public sealed partial class Replica : IServerEngine
         RunScrubbing();
     }
 
+    /// <summary>A batch is under way: votes for it are due.</summary>
+    public bool ExpectsMessages => _viewActive && (_lastExecuted > _lastCommitted || _lastIssued > _lastCommitted
+        || _log.Find(_lastCommitted.Next) is { HasPrePrepare: true });
+
     /// <summary>When <see cref="Tick"/> is wanted at the latest, on the monotonic clock.</summary>
     public long NextDeadlineMicros
     {

@@ -31,6 +31,8 @@ internal sealed class ServerOnLoop : ILoopClient, IMessageHandler
 
     public long NextDeadlineMicros => _engine.NextDeadlineMicros;
 
+    public bool ExpectsInput => _engine.ExpectsMessages;
+
     public void Receive(ReadOnlySpan<byte> message, SourceAddress source) => _engine.Step(message, source);
 
     public void Tick(Instant now) => _engine.Tick(now);
@@ -54,6 +56,8 @@ internal sealed class ClientOnLoop : ILoopClient, IMessageHandler
     }
 
     public long NextDeadlineMicros => _client.NextDeadlineMicros;
+
+    public bool ExpectsInput => _client.ExpectsMessages;
 
     public void Receive(ReadOnlySpan<byte> message, SourceAddress source) => _client.Step(message, source);
 

@@ -47,6 +47,8 @@ internal sealed class ViewChangeProbe(Replica replica, UdpTransport transport) :
 
     public long NextDeadlineMicros => replica.NextDeadlineMicros;
 
+    public bool ExpectsMessages => replica.ExpectsMessages;
+
     public void Start(Instant now) => replica.Start(now);
 
     public void Step(ReadOnlySpan<byte> message, SourceAddress source)

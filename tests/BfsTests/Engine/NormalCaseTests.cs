@@ -68,6 +68,29 @@ public sealed class NormalCaseTests
         Assert.All(cluster.Replicas, r => Assert.Equal(1, r.LastCommitted.Value));
     }
 
+    /// <summary>A replica that others' commits are enough for reads at once, but the others need its own.</summary>
+    [Fact]
+    public void A_read_hurries_the_commit_of_a_replica_that_has_committed_already()
+    {
+        using InMemoryCluster cluster = new InMemoryCluster().Start();
+        cluster.Settle = false;
+        cluster.Invoke(Add);
+        byte[]? late = null;
+        cluster.Filter = (to, from, m) =>
+        {
+            bool isLate = to == 2 && from >= Limits.FirstClientId;
+            late = isLate ? m : late;
+            return !isLate && to != 3 && from != 3;
+        };
+        Assert.Null(cluster.Invoke(Read, readOnly: true));
+        Assert.Equal([0, 0, 1], cluster.Replicas.Take(3).Select(r => r.LastCommitted.Value));
+        cluster.Filter = (to, from, _) => to != 3 && from != 3;
+        cluster.Inject(2, Limits.FirstClientId, late!);
+        cluster.Run();
+        Assert.Equal([1, 1, 1], cluster.Replicas.Take(3).Select(r => r.LastCommitted.Value));
+        Assert.Equal(2, cluster.Results[0].Completed.Count);
+    }
+
     /// <summary>Whether a read came after the last batch tells whether one will come after this one.</summary>
     [Fact]
     public void Where_reads_come_between_batches_commits_do_not_wait()

@@ -313,11 +313,26 @@ public sealed class UdpTransportTests
         public void Dispose() => _socket.Dispose();
     }
 
-    [Fact]
-    public void The_loop_runs_timers_posted_work_and_ticks()
+    /// <summary>Waits for input that never comes.</summary>
+    private sealed class Expectant : ILoopClient
+    {
+        public bool ExpectsInput => true;
+        public long NextDeadlineMicros => long.MaxValue;
+        public void Tick(Instant now) { }
+        public void Flush() { }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_loop_runs_timers_posted_work_and_ticks(bool expectsInput)
     {
         using var loop = new EventLoop();
         var log = new List<string>();
+        if (expectsInput)
+        {
+            loop.AddClient(new Expectant());
+        }
         loop.AddTimer(TimeSpan.FromMilliseconds(20), () =>
         {
             log.Add("timer");
