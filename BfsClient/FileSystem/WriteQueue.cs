@@ -13,7 +13,7 @@ internal sealed class WriteQueue
     public const byte KeepSetIdFlag = 2;
 
     /// <summary>Leaves slots of the client to other files and calls.</summary>
-    public const int MaxInFlight = 32;
+    public const int MaxInFlight = 16;
 
     private readonly List<WritePiece> _pieces = [];
     private readonly Queue<(long Number, Signal Signal)> _waiting = new();

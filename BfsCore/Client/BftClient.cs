@@ -260,7 +260,7 @@ public sealed class BftClient
         RoundTripEstimate estimate = slot.ReadOnly ? _readOnly : _ordered;
         slot.SentMicros = _now.MonotonicMicros;
         slot.Attempts = retransmission ? slot.Attempts + 1 : 0;
-        slot.DeadlineMicros = _now.MonotonicMicros + estimate.TimeoutMicros(slot.Attempts, Jitter());
+        slot.DeadlineMicros = _now.MonotonicMicros + estimate.TimeoutMicros(slot.Attempts, Jitter(), IsLarge(slot));
         if (retransmission || slot.ReadOnly || IsLarge(slot) || estimate.IsSlow)
         {
             _network.MulticastToReplicas(slot.Message);

@@ -8,6 +8,13 @@ internal sealed class RoundTripEstimate
 {
     private const long InitialTimeoutMicros = 150_000;
     private const long ShortestTimeoutMicros = 50_000;
+
+    /// <summary>
+    /// All replicas have a large request since it was sent: there is nothing to hurry them with, and many of them under way make
+    /// each other wait, above all while images are saved.
+    /// </summary>
+    private const long ShortestLargeTimeoutMicros = 100_000;
+
     private const long ShortestResultWaitMicros = 3_000;
     private const long LongestTimeoutMicros = 2_000_000;
 
@@ -46,10 +53,11 @@ internal sealed class RoundTripEstimate
     public long ResultWaitMicros => Math.Clamp(_smoothed8 / 8, ShortestResultWaitMicros, ShortestTimeoutMicros);
 
     /// <summary>How long to wait at this attempt; the jitter (0 to 255) adds up to half again.</summary>
-    public long TimeoutMicros(int attempts, byte jitter)
+    /// <param name="large">The request went to all replicas the first time (§5.1.5).</param>
+    public long TimeoutMicros(int attempts, byte jitter, bool large = false)
     {
         long basis = _smoothed8 == 0 ? InitialTimeoutMicros : (_smoothed8 / 8) + _deviation4;
-        basis = Math.Clamp(basis, ShortestTimeoutMicros, LongestTimeoutMicros) << Math.Min(attempts, 6);
+        basis = Math.Clamp(basis, large ? ShortestLargeTimeoutMicros : ShortestTimeoutMicros, LongestTimeoutMicros) << Math.Min(attempts, 6);
         basis = Math.Min(basis, LongestTimeoutMicros);
         return attempts == 0 ? basis : basis + (basis * jitter / 512);
     }
