@@ -111,23 +111,12 @@ internal sealed unsafe class StateDisk : IStateDisk
     public MappedImage MapImage()
     {
         long bytes = Length(StatePart.Image);
-        var image = new MappedImage(_image, bytes);
-        try
-        {
-            long position = 0;
-            while (TryNextData(position, out long start, out long end))
-            {
-                image.UseMemory(PagesIn(position), start / PagedState.PageBytes);
-                position = end;
-            }
-            image.UseMemory(PagesIn(position), PagesIn(bytes));
-            return image;
-        }
-        catch
-        {
-            image.Dispose();
-            throw;
-        }
+        // Not reserved: a sparse image may be larger than memory; modified pages are saved and given back.
+        void* memory = LibC.Map(null, (nuint)bytes, LibC.ProtRead | LibC.ProtWrite,
+            LibC.MapPrivate | LibC.MapNoReserve, _image, 0);
+        return memory == LibC.MapFailed
+            ? throw LibC.Error("mapping state.image")
+            : new MappedImage((byte*)memory, bytes);
     }
 
     public void Dispose()
@@ -135,9 +124,6 @@ internal sealed unsafe class StateDisk : IStateDisk
         _image.Dispose();
         _journal.Dispose();
     }
-
-    /// <summary>Pages that so many bytes touch.</summary>
-    private static long PagesIn(long bytes) => (bytes + PagedState.PageBytes - 1) / PagedState.PageBytes;
 
     private SafeFileHandle HandleOf(StatePart part) => part == StatePart.Image ? _image : _journal;
 

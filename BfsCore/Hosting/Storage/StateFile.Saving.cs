@@ -141,14 +141,8 @@ public sealed unsafe partial class StateFile
         for (int entry = 0; entry < journal.Count;)
         {
             long first = journal.PageAt(entry);
-            if (_mapping.IsMemory(first))
-            {
-                entry = ShowSavedBlock(journal, entry);
-                continue;
-            }
             int run = 0;
-            while (entry + run < journal.Count && journal.PageAt(entry + run) == first + run && !State.Dirty.Contains(first + run)
-                && !_mapping.IsMemory(first + run))
+            while (entry + run < journal.Count && journal.PageAt(entry + run) == first + run && !State.Dirty.Contains(first + run))
             {
                 run++;
             }
@@ -158,24 +152,6 @@ public sealed unsafe partial class StateFile
             }
             entry += Math.Max(run, 1);
         }
-    }
-
-    /// <summary>A block is shown as it is in the file once all of it is: until then it stays in memory, whatever was saved of it.</summary>
-    /// <returns>The first entry of another block.</returns>
-    private int ShowSavedBlock(StateJournal journal, int entry)
-    {
-        long page = journal.PageAt(entry);
-        long end = _mapping.EndOfBlock(page);
-        long dirty = State.Dirty.Next(_mapping.StartOfBlock(page));
-        if (dirty < 0 || dirty >= end)
-        {
-            _mapping.ShowFileBlock(page);
-        }
-        while (entry < journal.Count && journal.PageAt(entry) < end)
-        {
-            entry++;
-        }
-        return entry;
     }
 
     /// <summary>What a save under way brings the image to.</summary>

@@ -240,9 +240,8 @@ public sealed class RecoveryTests : IDisposable
     /// <summary>Flips bits in the mapping of a replica's state; root may.</summary>
     private static void DamageMemory(int pid, int bytes)
     {
-        // Parts of it are plain memory; where a part that is mapped is in the file tells where all of it is.
-        string[] part = File.ReadAllLines($"/proc/{pid}/maps").First(l => l.EndsWith("/state.image", StringComparison.Ordinal)).Split('-', ' ');
-        long start = Convert.ToInt64(part[0], 16) - Convert.ToInt64(part[3], 16);
+        string line = File.ReadAllLines($"/proc/{pid}/maps").First(l => l.EndsWith("/state.image", StringComparison.Ordinal));
+        long start = Convert.ToInt64(line.Split('-')[0], 16);
         // Where files are: behind the tables, which are mostly holes that damage would not be noticed in.
         const long From = 12_400L * 4096, Length = 4_000_000;
         var random = new Random(4);
