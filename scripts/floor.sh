@@ -12,14 +12,16 @@ Usage: scripts/floor.sh [--count N] [--size SIZE]
 
 Makes a cluster of four local replicas and a drive of its own, and the same with one unreplicated server. On each, N times
 one after the other: a lookup of a name that is missing (read-only), making a directory (read-write), reading a small file
-that the kernel has not cached, and writing one. strace counts the system calls of every process meanwhile. Prints calls for each
-operation: at the relay, and at all servers together. Everything it made is removed.
+that the kernel has not cached, and writing one. Prints for each operation, at the relay and at all servers together, how often
+they slept until something came, as the system counts it (voluntary context switches), and, of as many operations more, the system
+calls that strace counted. Everything it made is removed.
 
   --count N     operations of each kind; default 500
   --size SIZE   of the drives; default 256M
   --help        this text
 
-Needs strace and python3. The counts are of the operations one by one; under load several share calls.
+Needs strace and python3. The counts are of the operations one by one; under load several share calls. Whoever expects something looks
+for it before sleeping: strace, which makes everything slower, counts more calls than there are without it.
 CUT
 }
 
@@ -51,12 +53,15 @@ command -v python3 >/dev/null || die "python3 is missing: install the package py
 servers() { pgrep -f -- "$scratch/.*BfsReplica.dll run" | while read -r pid; do tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q -- ' run ' && echo "$pid"; done; }
 relay() { pgrep -f -- "bfs.dll relay .*$drive" | head -1; }
 
-# operations KIND: does N of them.
+# sleeps PID...: how often all their threads have given their processor away to wait.
+sleeps() { for pid in "$@"; do cat "/proc/$pid"/task/*/status; done | awk '/^voluntary_ctxt_switches/ { n += $2 } END { print n }'; }
+
+# operations KIND FIRST: does N of them, on names that are counted from FIRST on.
 operations() {
-  python3 - "$drive" "$1" "$count" <<'CUT'
+  python3 - "$drive" "$1" "$2" "$count" <<'CUT'
 import os, sys
-drive, kind, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
-for i in range(count):
+drive, kind, first, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+for i in range(first, first + count):
     if kind == "lookup":
         os.path.exists(f"{drive}/missing{i}")
     elif kind == "mkdir":
@@ -71,38 +76,44 @@ for i in range(count):
 CUT
 }
 
-# tally FILE...: calls for each operation, those that matter by name.
+# tally SLEEPS FILE...: for each operation, the sleeps and the calls that matter.
 tally() {
-  cat "$@" | awk -v n="$count" '
-    $2 + 0 == $2 && $1 != "total" { calls[$1] += $2; all += $2 }
+  local slept=$1
+  shift
+  cat "$@" | awk -v n="$count" -v slept="$slept" '
+    $2 + 0 == $2 { calls[$1] += $2 }
     END {
-      split("ppoll recvmmsg sendmmsg read write", names)
-      for (i = 1; i <= 5; i++) printf " %9.1f", calls[names[i]] / n
-      printf " %9.1f\n", all / n
+      printf " %9.1f", slept / n
+      split("recvmmsg sendmmsg read write", names)
+      for (i = 1; i <= 4; i++) printf " %9.1f", calls[names[i]] / n
+      printf "\n"
     }'
 }
 
 # measure NAME OPTION...: one cluster, each kind of operation.
 measure() {
-  local name=$1 kind pid tracers files
+  local name=$1 kind pid tracers files at_servers at_relay
   shift
   run_bfs cluster init --size "$size" "$@" >"$scratch/log" 2>&1 && run_bfs cluster start >>"$scratch/log" 2>&1 &&
     run_bfs mount "$drive" >>"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; die "cannot mount"; }
   for kind in lookup mkdir write read; do
     # What the kernel knows of names is to be old.
     sleep 1.5
+    at_servers=$(sleeps $(servers)) at_relay=$(sleeps "$(relay)")
+    operations "$kind" 0
+    at_servers=$(($(sleeps $(servers)) - at_servers)) at_relay=$(($(sleeps "$(relay)") - at_relay))
     tracers=() files=()
     for pid in $(servers) $(relay); do
       strace -c -f -U name,calls -o "$scratch/$pid.calls" -p "$pid" 2>/dev/null &
       tracers+=($!)
     done
     sleep 1
-    operations "$kind"
+    operations "$kind" "$count"
     kill -INT "${tracers[@]}"
     wait "${tracers[@]}" 2>/dev/null || true
     for pid in $(servers); do files+=("$scratch/$pid.calls"); done
-    printf '%-7s %-7s %-8s%s\n' "$name" "$kind" servers "$(tally "${files[@]}")"
-    printf '%-7s %-7s %-8s%s\n' "$name" "$kind" relay "$(tally "$scratch/$(relay).calls")"
+    printf '%-7s %-7s %-8s%s\n' "$name" "$kind" servers "$(tally "$at_servers" "${files[@]}")"
+    printf '%-7s %-7s %-8s%s\n' "$name" "$kind" relay "$(tally "$at_relay" "$scratch/$(relay).calls")"
   done
   run_bfs unmount "$drive" >/dev/null
   run_bfs cluster stop >/dev/null 2>&1 || true
@@ -117,6 +128,6 @@ drive=$scratch/drive
 trap throw_away EXIT
 trap 'exit 130' INT TERM
 mkdir "$drive"
-printf '%-7s %-7s %-8s %9s %9s %9s %9s %9s %9s\n' system kind at ppoll recvmmsg sendmmsg read write all
+printf '%-7s %-7s %-8s %9s %9s %9s %9s %9s\n' system kind at sleeps recvmmsg sendmmsg read write
 measure BFS
 measure NO-REP --no-rep
