@@ -1,3 +1,4 @@
+using System.Numerics;
 using BfsCore.Crypto;
 using BfsCore.Messages;
 using BfsCore.State;
@@ -49,7 +50,7 @@ public sealed class BftClient
     private readonly byte[] _newKey;
     private readonly RoundTripEstimate _ordered = new();
     private readonly RoundTripEstimate _readOnly = new();
-    private readonly ReplierChoice _repliers;
+    private readonly ReplicaChoice _choice;
     private ulong _session;
     private ulong _keyCounter;
     private long _keysChosenMicros;
@@ -72,7 +73,7 @@ public sealed class BftClient
         _sortedViews = new View[_n];
         _lastKeySentMicros = new long[_n];
         Array.Fill(_lastKeySentMicros, -KeyAnswerIntervalMicros);
-        _repliers = new ReplierChoice(_n);
+        _choice = new ReplicaChoice(_n, config.Quorum);
         _newKey = new byte[NewKey.SizeFor(_n)];
         _slots = new ClientSlot[config.SlotsPerClient];
         for (int i = _slots.Length - 1; i >= 0; i--)
@@ -92,6 +93,9 @@ public sealed class BftClient
 
     /// <summary>Requests sent again because no certificate came in time.</summary>
     public long Retransmissions { get; private set; }
+
+    /// <summary>Read-only requests that went to all replicas since a preferred quorum did not agree, or not in time.</summary>
+    public long ReadQuorumsWidened { get; private set; }
 
     /// <summary>Read-only operations that had to be ordered after all (§5.1.3).</summary>
     public long ReadOnlyRetries { get; private set; }
@@ -205,7 +209,8 @@ public sealed class BftClient
     {
         slot.Timestamp++;
         slot.ResetReplies();
-        ushort replier = _repliers.Next();
+        slot.Asked = slot.ReadOnly && _config.PreferredQuorums ? _choice.NextReaders() : _choice.All;
+        ushort replier = _choice.NextReplier(slot.Asked);
         slot.Replier = replier;
         slot.OperationBytes = operation.Length;
         slot.Signed = false;
@@ -252,8 +257,8 @@ public sealed class BftClient
     }
 
     /// <summary>
-    /// Small ordered requests go to the primary alone; large ones (§5.1.5), read-only ones (§5.1.3) and retransmissions to
-    /// all replicas; and all of them while operations take unusually long (pitfall 9).
+    /// Small ordered requests go to the primary alone, read-only ones (§5.1.3) to a preferred quorum; large ones (§5.1.5) and
+    /// retransmissions to all replicas; and all of them while operations take unusually long (pitfall 9).
     /// </summary>
     private void Send(ClientSlot slot, bool retransmission)
     {
@@ -261,13 +266,27 @@ public sealed class BftClient
         slot.SentMicros = _now.MonotonicMicros;
         slot.Attempts = retransmission ? slot.Attempts + 1 : 0;
         slot.DeadlineMicros = _now.MonotonicMicros + estimate.TimeoutMicros(slot.Attempts, Jitter(), IsLarge(slot));
-        if (retransmission || slot.ReadOnly || IsLarge(slot) || estimate.IsSlow)
+        if (!retransmission && slot.ReadOnly && slot.Asked != _choice.All)
+        {
+            slot.DeadlineMicros = Math.Min(slot.DeadlineMicros, _now.MonotonicMicros + estimate.QuorumWaitMicros);
+            SendTo(slot.Asked, slot.Message);
+        }
+        else if (retransmission || slot.ReadOnly || IsLarge(slot) || estimate.IsSlow)
         {
             _network.MulticastToReplicas(slot.Message);
         }
         else
         {
             _network.SendToReplica(View.Primary(_n), slot.Message);
+        }
+    }
+
+    /// <param name="replicas">One bit for each.</param>
+    private void SendTo(ulong replicas, ReadOnlySpan<byte> message)
+    {
+        for (ulong rest = replicas; rest != 0; rest &= rest - 1)
+        {
+            _network.SendToReplica(new ReplicaId((ushort)BitOperations.TrailingZeroCount(rest)), message);
         }
     }
 
@@ -310,14 +329,48 @@ public sealed class BftClient
         {
             if (slot.Busy && now.MonotonicMicros >= slot.DeadlineMicros)
             {
-                Retry(slot);
+                TakesTooLong(slot);
             }
         }
+    }
+
+    private void TakesTooLong(ClientSlot slot)
+    {
+        ulong replier = 1UL << slot.Replier;
+        bool replierAnswered = (slot.Silent & replier) == 0;
+        bool preferredOnly = slot.Asked != _choice.All;
+        if (preferredOnly && slot.AnyReply)
+        {
+            _choice.Failed(slot.Silent & ~replier);
+        }
+        _choice.NotEnough();
+        if (preferredOnly && replierAnswered && slot.Silent != 0)
+        {
+            AskAll(slot);
+        }
+        else
+        {
+            // Others than the replier send the result in answer to a retransmission only.
+            Retry(slot);
+        }
+    }
+
+    /// <summary>
+    /// The preferred quorum does not agree, or one of it is silent: the same request goes to those who have not answered, whether they were
+    /// asked or not.
+    /// </summary>
+    private void AskAll(ClientSlot slot)
+    {
+        ReadQuorumsWidened++;
+        slot.Asked = _choice.All;
+        slot.DeadlineMicros = _now.MonotonicMicros + _readOnly.TimeoutMicros(0, Jitter());
+        SendTo(slot.Silent, slot.Message);
     }
 
     private void Retry(ClientSlot slot)
     {
         Retransmissions++;
+        slot.Asked = _choice.All;
         NoteMissingResult(slot);
         if (slot.ReadOnly && slot.Attempts > 0)
         {
@@ -335,7 +388,7 @@ public sealed class BftClient
     {
         if (slot.Attempts == 0 && slot.AnyReply && !slot.HasAnyResult)
         {
-            _repliers.Failed(slot.Replier);
+            _choice.Failed(slot.Replier);
         }
     }
 
@@ -464,7 +517,7 @@ public sealed class BftClient
             || (!_config.ReadOnlyOptimization && slot.CountFinal(digest) >= _config.WeakQuorum);
         if (enough && slot.HasResult(digest))
         {
-            Complete(slot, index);
+            Complete(slot, index, digest);
         }
         else if (enough && slot.Attempts == 0)
         {
@@ -474,16 +527,26 @@ public sealed class BftClient
         }
         else if (!enough && slot.ReadOnly && slot.CannotReach(_config.Quorum))
         {
-            OrderAfterAll(slot);
+            if (slot.Asked == _choice.All)
+            {
+                OrderAfterAll(slot);
+                return;
+            }
+            _choice.NotEnough();
+            AskAll(slot);
         }
     }
 
-    private void Complete(ClientSlot slot, int index)
+    private void Complete(ClientSlot slot, int index, in Digest digest)
     {
         if (slot.Attempts == 0)
         {
             (slot.ReadOnly ? _readOnly : _ordered).Measured(_now.MonotonicMicros - slot.SentMicros);
-            _repliers.Succeeded(slot.Replier);
+            _choice.Succeeded(slot.Replier);
+            if (slot.ReadOnly && slot.Asked == _choice.All)
+            {
+                _choice.AnsweredFirst(slot.WhoSaid(digest));
+            }
         }
         slot.Busy = false;
         try

@@ -29,6 +29,12 @@ internal sealed class ClientSlot(int n)
 
     /// <summary>Who was to send the result in full.</summary>
     public int Replier { get; set; }
+
+    /// <summary>Which replicas were asked to execute a read-only request, one bit for each.</summary>
+    public ulong Asked { get; set; }
+
+    /// <summary>Which of them have not answered.</summary>
+    public ulong Silent => Asked & ~_received;
     public long SentMicros { get; set; }
     public long DeadlineMicros { get; set; }
 
@@ -98,6 +104,17 @@ internal sealed class ClientSlot(int n)
         return most;
     }
 
+    /// <summary>Who answered with this digest, one bit for each replica.</summary>
+    public ulong WhoSaid(in Digest digest)
+    {
+        ulong replicas = 0;
+        for (ulong rest = _received; rest != 0; rest &= rest - 1)
+        {
+            replicas |= _digests[BitOperations.TrailingZeroCount(rest)] == digest ? rest & (0 - rest) : 0;
+        }
+        return replicas;
+    }
+
     /// <summary>Equal replies that are not tentative.</summary>
     public int CountFinal(in Digest digest) => Count(digest, _final);
 
@@ -111,10 +128,10 @@ internal sealed class ClientSlot(int n)
         return replicas;
     }
 
-    /// <summary>Whether the replies disagree so much that those still to come cannot make a quorum.</summary>
+    /// <summary>Whether the replies to a read-only request disagree so much that those still to come cannot make a quorum.</summary>
     public bool CannotReach(int quorum)
     {
-        int outstanding = n - BitOperations.PopCount(_received);
+        int outstanding = BitOperations.PopCount(Silent);
         for (ulong rest = _received; rest != 0; rest &= rest - 1)
         {
             if (Count(_digests[BitOperations.TrailingZeroCount(rest)], _received) + outstanding >= quorum)

@@ -16,6 +16,9 @@ internal sealed class RoundTripEstimate
     private const long ShortestLargeTimeoutMicros = 100_000;
 
     private const long ShortestResultWaitMicros = 3_000;
+
+    private const long ShortestQuorumWaitMicros = 5_000;
+
     private const long LongestTimeoutMicros = 2_000_000;
 
     /// <summary>Response times below this are not called slow, whatever was possible once.</summary>
@@ -51,6 +54,9 @@ internal sealed class RoundTripEstimate
 
     /// <summary>How long to wait for a result when a certificate of digests is complete already.</summary>
     public long ResultWaitMicros => Math.Clamp(_smoothed8 / 8, ShortestResultWaitMicros, ShortestTimeoutMicros);
+
+    /// <summary>How long to wait for the answers of a preferred quorum before all replicas are asked.</summary>
+    public long QuorumWaitMicros => Math.Clamp((_smoothed8 / 8) + _deviation4, ShortestQuorumWaitMicros, ShortestTimeoutMicros);
 
     /// <summary>How long to wait at this attempt; the jitter (0 to 255) adds up to half again.</summary>
     /// <param name="large">The request went to all replicas the first time (§5.1.5).</param>

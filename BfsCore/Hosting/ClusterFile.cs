@@ -101,6 +101,7 @@ public static class ClusterFile
             MaxBatchInlineBytes = fields.Number("maxBatchInlineBytes", defaults.MaxBatchInlineBytes),
             SlotsPerClient = fields.Number("slotsPerClient", defaults.SlotsPerClient),
             ReadOnlyOptimization = fields.Flag("readOnlyOptimization", defaults.ReadOnlyOptimization),
+            PreferredQuorums = fields.Flag("preferredQuorums", defaults.PreferredQuorums),
             TentativeExecution = fields.Flag("tentativeExecution", defaults.TentativeExecution),
             PiggybackCommits = fields.Flag("piggybackCommits", defaults.PiggybackCommits),
             MaxClockSkewMillis = fields.Number("maxClockSkewMillis", defaults.MaxClockSkewMillis),
@@ -196,6 +197,7 @@ public static class ClusterFile
         json.WriteNumber("maxBatchRequests", config.MaxBatchRequests);
         json.WriteNumber("maxBatchInlineBytes", config.MaxBatchInlineBytes);
         json.WriteBoolean("readOnlyOptimization", config.ReadOnlyOptimization);
+        json.WriteBoolean("preferredQuorums", config.PreferredQuorums);
         json.WriteBoolean("tentativeExecution", config.TentativeExecution);
         json.WriteBoolean("piggybackCommits", config.PiggybackCommits);
         json.WriteNumber("viewChangeTimeoutMillis", config.ViewChangeTimeoutMillis);

@@ -88,6 +88,8 @@ internal static class MicroPlan
         yield return Pair("tentative-execution", 1, new(0, 0, false), c => c with { TentativeExecution = false });
         yield return Pair("piggybacked-commits", many, new(0, 0, false), c => c with { PiggybackCommits = false });
         yield return Pair("read-only", 1, new(0, 0, true), c => c with { ReadOnlyOptimization = false });
+        yield return Pair("preferred-quorums", 1, new(0, 0, true), c => c with { PreferredQuorums = false });
+        yield return Pair("preferred-quorums", many, new(0, 0, true), c => c with { PreferredQuorums = false });
         // What the thesis does, and a drive on a network that has it may do (§6.1).
         yield return new("multicast", 50, [new("-with-multicast", Change: Multicast), new("-without-multicast")], [(new(0, 0, false), null)]);
         if (!quick)

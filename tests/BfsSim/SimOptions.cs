@@ -16,6 +16,9 @@ public sealed record SimOptions
     public required int DigestReplyThresholdBytes { get; init; }
     public required bool TentativeExecution { get; init; }
     public required bool ReadOnlyOptimization { get; init; }
+
+    /// <summary>Three clusters of four; not drawn for itself, so that the seeds before it was there still draw what they drew.</summary>
+    public bool PreferredQuorums => Operations % 4 != 0;
     public required bool PiggybackCommits { get; init; }
 
     /// <summary>Operations of all clients together.</summary>

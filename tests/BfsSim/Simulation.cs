@@ -178,6 +178,7 @@ public sealed class Simulation : IDisposable
         DigestReplyThresholdBytes = options.DigestReplyThresholdBytes,
         TentativeExecution = options.TentativeExecution,
         ReadOnlyOptimization = options.ReadOnlyOptimization,
+        PreferredQuorums = options.PreferredQuorums,
         PiggybackCommits = options.PiggybackCommits,
         SlotsPerClient = options.SlotsPerClient,
         ServiceStateBytes = stateBytes,

@@ -60,6 +60,7 @@ public sealed class ClusterFileTests : IDisposable
             MaxBatchInlineBytes = 1000,
             SlotsPerClient = 3,
             ReadOnlyOptimization = false,
+            PreferredQuorums = false,
             TentativeExecution = false,
             PiggybackCommits = false,
             OwnerUid = 1000,
