@@ -35,8 +35,6 @@ public sealed class Relay : IDisposable
     /// <summary>Most requests taken from the kernel before other descriptors get their turn.</summary>
     private const int MaxRequestsPerTurn = 32;
 
-    private static readonly TimeSpan GatherTime = TimeSpan.FromMilliseconds(2);
-
     private readonly EventLoop _loop;
     private readonly RelayOptions _options;
     private readonly RemoteFileSystem _files;
@@ -51,7 +49,7 @@ public sealed class Relay : IDisposable
         Caller self = new(Native.EffectiveUser(), Native.EffectiveGroup());
         FileSystemOptions fileOptions = new(options.Mount.AttributeMillis * 1000, options.Mount.Strict, self);
         _files = new RemoteFileSystem(invoker, fileOptions, () => _loop.Now.MonotonicMicros,
-            action => _loop.AddTimer(GatherTime, action));
+            (time, action) => _loop.AddTimer(time, action));
     }
 
     /// <summary>

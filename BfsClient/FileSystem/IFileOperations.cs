@@ -75,6 +75,12 @@ public interface IFileOperations
     /// <summary>Attributes that cover every write acknowledged here.</summary>
     ValueTask<Outcome<FileAttributes>> GetAttrAsync(in Caller caller, FileHandle file);
 
+    /// <summary>
+    /// The size of a file that is open, where all that was written through this opening is known here and not all of it is at the replicas: for
+    /// who needs the size alone. The other attributes are those before what is on its way.
+    /// </summary>
+    bool TryGetOwnSize(OpenFile file, out FileAttributes attributes);
+
     ValueTask<Outcome<FileAttributes>> SetAttrAsync(in Caller caller, FileHandle file, in AttributeChange change);
 
     /// <param name="mode">Type and permissions.</param>

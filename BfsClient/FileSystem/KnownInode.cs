@@ -12,6 +12,9 @@ internal class KnownInode(FileHandle handle)
 
     public FileHandle Handle { get; } = handle;
 
+    /// <summary>The newest attributes known.</summary>
+    protected internal FileAttributes Latest => _latest;
+
     /// <summary>Change time of the newest attributes known; 0 if none are.</summary>
     public long LatestCtimeNanos => _latest.CtimeNanos;
 

@@ -31,8 +31,8 @@ public sealed partial class RemoteFileSystem
             flags |= WriteQueue.AppendFlag;
         }
         int errorsBefore = file.Node.Writes.ErrorCount;
-        file.Node.ContentChanges();
-        _writes.Add(file, offset, flags, data);
+        bool mayWait = WriteToContent(file, offset, data);
+        _writes.Add(file, offset, flags, data, mayWait);
         // After an error that nobody was told yet, writers learn at once whether theirs fails too. And who writes to a
         // set-user-ID file finds it without when the write is done.
         return _options.Strict || file.SeenErrors != errorsBefore || (!keepSetId && file.Node.HasSetId)
@@ -95,14 +95,20 @@ public sealed partial class RemoteFileSystem
         return queue.LastError;
     }
 
-    private void OnWriteSettled(Node node, FileAttributes? attributes, Asked asked)
+    private void OnWriteSettled(OpenFile file, FileAttributes? attributes, Asked asked)
     {
+        Node node = file.Node;
+        OpenContent? content = file.Content is { IsWritable: true } kept && kept.IsValid(_nowMicros(), _options.AttributeMicros) ? kept : null;
         _changes++;
         node.ContentChanges();
         if (attributes is { } known)
         {
             bool modeChanged = node.HasSetId;
             node.Learn(known, asked);
+            if (content is not null && known.SizeBytes <= (ulong)content.Length)
+            {
+                content.Follow(node);
+            }
             if (modeChanged && !node.HasSetId && node.OpenCount > 0)
             {
                 SetIdCleared?.Invoke(node.Handle);

@@ -38,6 +38,7 @@ public sealed partial class RemoteFileSystem
     {
         file.Page = null;
         DropContent(file);
+        _writes.Urge(file.Node);
         file.Node.OpenCount--;
         DropIfUnused(file.Node, file.Opener);
     }
@@ -74,6 +75,7 @@ public sealed partial class RemoteFileSystem
     private async ValueTask<Outcome<OpenFile>> OpenedAsync(Caller caller, OpenFile open,
         ValueTask<Outcome<FileAttributes>> pending)
     {
+        long askedMicros = _nowMicros();
         Outcome<FileAttributes> outcome = await pending;
         if (outcome.Failed)
         {
@@ -81,6 +83,7 @@ public sealed partial class RemoteFileSystem
             return outcome.Error;
         }
         open.Attributes = outcome.Value;
+        KeepIfEmpty(open, outcome.Value, askedMicros);
         return open;
     }
 
@@ -100,7 +103,12 @@ public sealed partial class RemoteFileSystem
         }
         OpenFile open = Use(caller, attributes.Handle, mode);
         open.Attributes = open.Node.Learn(attributes, asked with { Epoch = _namesEpoch });
-        return existed ? await OpenExistingAsync(caller, open) : open;
+        if (existed)
+        {
+            return await OpenExistingAsync(caller, open);
+        }
+        KeepIfEmpty(open, open.Attributes, asked.Micros);
+        return open;
     }
 
     /// <summary>Somebody else made the file in the meantime: then creating is opening, with the checks of opening.</summary>

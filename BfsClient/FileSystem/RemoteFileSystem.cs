@@ -35,11 +35,11 @@ public sealed partial class RemoteFileSystem : IFileOperations
     private long _changes;
 
     /// <param name="nowMicros">A clock that never goes back, microseconds.</param>
-    /// <param name="soon">Runs an action on the same thread after a few milliseconds: how long small writes gather.</param>
-    public RemoteFileSystem(IInvoker invoker, FileSystemOptions options, Func<long> nowMicros, Action<Action> soon)
+    /// <param name="after">Runs an action on the same thread when a time has passed.</param>
+    public RemoteFileSystem(IInvoker invoker, FileSystemOptions options, Func<long> nowMicros, Action<TimeSpan, Action> after)
     {
         (_invoker, _options, _nowMicros) = (invoker, options, nowMicros);
-        _writes = new WriteBehind(invoker, _work, OnWriteSettled, Ask, soon);
+        _writes = new WriteBehind(invoker, _work, OnWriteSettled, Ask, after);
     }
 
     public Action<FileHandle>? SetIdCleared { get; set; }

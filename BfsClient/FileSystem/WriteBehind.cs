@@ -10,40 +10,70 @@ namespace BfsClient.FileSystem;
 /// </summary>
 /// <param name="invoker">Executes the Write operations.</param>
 /// <param name="work">Counts what is under way.</param>
-/// <param name="settled">Told when a piece has its result: the node, the new attributes if it succeeded, when it was sent.</param>
+/// <param name="settled">Told when a piece has its result: the file, the new attributes if it succeeded, when it was sent.</param>
 /// <param name="ask">Notes when a piece is sent.</param>
-/// <param name="soon">Runs an action after a few milliseconds: how long data waits for more to join it.</param>
-internal sealed class WriteBehind(IInvoker invoker, BackgroundWork work, WriteSettled settled, Func<Asked> ask, Action<Action> soon)
+/// <param name="after">Runs an action when a time has passed.</param>
+internal sealed class WriteBehind(IInvoker invoker, BackgroundWork work, WriteSettled settled, Func<Asked> ask, Action<TimeSpan, Action> after)
 {
+    /// <summary>How long data waits for more to join it.</summary>
+    private static readonly TimeSpan GatherTime = TimeSpan.FromMilliseconds(2);
+
+    /// <summary>How long it waits when a file is written out of order, and nothing needs it at the replicas.</summary>
+    private static readonly TimeSpan LongGatherTime = TimeSpan.FromMilliseconds(100);
+
     /// <summary>Most bytes acknowledged and not yet executed, over all files.</summary>
     public const int MaxOutstandingBytes = 16 << 20;
 
     private readonly Stack<WritePiece> _pool = new();
     private readonly Queue<Signal> _waitingForRoom = new();
     private readonly List<Node> _held = [];
+    private readonly HashSet<Node> _heldLong = [];
 
     public long OutstandingBytes { get; private set; }
 
     /// <summary>Takes a copy of the data and sends what can be sent.</summary>
-    public void Add(OpenFile file, ulong offset, byte flags, ReadOnlySpan<byte> data)
+    /// <param name="mayWait">Nothing needs the data at the replicas soon.</param>
+    public void Add(OpenFile file, ulong offset, byte flags, ReadOnlySpan<byte> data, bool mayWait)
     {
         WriteQueue queue = file.Node.Writes;
         while (data.Length > 0)
         {
             int toFrameEnd = FileLimits.MaxTransferBytes - (int)(offset % FileLimits.MaxTransferBytes);
             int count = Math.Min(data.Length, toFrameEnd);
-            OutstandingBytes += queue.Add(file, offset, flags, data[..count], _pool);
+            OutstandingBytes += queue.Add(file, offset, flags, data[..count], mayWait, _pool);
             data = data[count..];
             offset += (ulong)count;
             Send(file.Node);
         }
-        if (queue.IsHeld)
+        if (mayWait)
+        {
+            HoldLong(file.Node);
+        }
+        else if (queue.IsHeld)
         {
             _held.Add(file.Node);
             if (_held.Count == 1)
             {
-                soon(SendHeld);
+                after(GatherTime, SendHeld);
             }
+        }
+    }
+
+    private void HoldLong(Node node)
+    {
+        if (_heldLong.Add(node) && _heldLong.Count == 1)
+        {
+            after(LongGatherTime, SendHeldLong);
+        }
+    }
+
+    /// <summary>What was written to the node waits for nothing any more.</summary>
+    public void Urge(Node node)
+    {
+        if (!node.Writes.IsEmpty)
+        {
+            node.Writes.Urge();
+            Send(node);
         }
     }
 
@@ -67,20 +97,22 @@ internal sealed class WriteBehind(IInvoker invoker, BackgroundWork work, WriteSe
         {
             return default;
         }
-        node.Writes.Urge();
         ValueTask done = signal.Task;
-        Send(node);
+        Urge(node);
         return done;
     }
 
     private void SendHeld()
     {
-        foreach (Node node in _held)
-        {
-            node.Writes.Urge();
-            Send(node);
-        }
+        _held.ForEach(Urge);
         _held.Clear();
+    }
+
+    private void SendHeldLong()
+    {
+        Node[] nodes = [.. _heldLong];
+        _heldLong.Clear();
+        Array.ForEach(nodes, Urge);
     }
 
     private void Send(Node node)
@@ -101,11 +133,12 @@ internal sealed class WriteBehind(IInvoker invoker, BackgroundWork work, WriteSe
         Errno error = result.Status == Errno.Ok && !whole ? Errno.EIO : result.Status;
         node.Writes.Remove(piece, error);
         OutstandingBytes -= piece.DataBytes;
+        OpenFile file = piece.File;
         FileAttributes? attributes = error == Errno.Ok ? MemoryMarshal.Read<FileAttributes>(piece.Body) : null;
         piece.Recycle();
         _pool.Push(piece);
         Send(node);
-        settled(node, attributes, asked);
+        settled(file, attributes, asked);
         while (node.Writes.TryTakeDue(out Signal due))
         {
             due.Set();
@@ -118,4 +151,4 @@ internal sealed class WriteBehind(IInvoker invoker, BackgroundWork work, WriteSe
 }
 
 /// <param name="attributes">Null if the write failed.</param>
-internal delegate void WriteSettled(Node node, FileAttributes? attributes, Asked asked);
+internal delegate void WriteSettled(OpenFile file, FileAttributes? attributes, Asked asked);

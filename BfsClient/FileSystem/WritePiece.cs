@@ -26,6 +26,10 @@ internal sealed class WritePiece
     public OpenFile File { get; private set; } = null!;
     public long Number { get; private set; }
     public bool InFlight { get; set; }
+
+    /// <summary>Nothing needs it at the replicas until it is asked for.</summary>
+    public bool MayWait { get; set; }
+
     public byte[] Body { get; } = new byte[FileAttributes.WireBytes];
 
     public ulong End => Offset + (ulong)DataBytes;
@@ -69,8 +73,10 @@ internal sealed class WritePiece
     }
 
     /// <summary>Whether the two must be executed in the order in which they were written.</summary>
-    public bool Conflicts(WritePiece other) =>
-        Appends || other.Appends || (Offset < other.End && other.Offset < End);
+    public bool Conflicts(WritePiece other) => other.Appends || Overlaps(other.Offset, other.DataBytes);
+
+    /// <summary>Whether it must be executed before a later write to this place.</summary>
+    public bool Overlaps(ulong offset, int bytes) => Appends || (Offset < offset + (ulong)bytes && offset < End);
 
     public ReadOnlyMemory<byte> Operation => _buffer.AsMemory(_operationStart, HeadBytes - _operationStart + DataBytes);
 

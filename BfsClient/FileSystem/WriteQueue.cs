@@ -28,19 +28,30 @@ internal sealed class WriteQueue
 
     public Errno LastError { get; private set; }
 
-    /// <summary>Adds data that lies within one frame: to the last piece if it fits there, else as a new one.</summary>
+    /// <summary>Adds data that lies within one frame: to a piece where it fits, else as a new one.</summary>
+    /// <param name="mayWait">It is sent only when <see cref="Urge"/> says so.</param>
     /// <returns>How many bytes more are queued: fewer than the data where it replaces some.</returns>
-    public int Add(OpenFile file, ulong offset, byte flags, ReadOnlySpan<byte> data, Stack<WritePiece> pool)
+    public int Add(OpenFile file, ulong offset, byte flags, ReadOnlySpan<byte> data, bool mayWait, Stack<WritePiece> pool)
     {
-        if (_pieces.Count > 0 && _pieces[^1].TryMerge(file, offset, flags, data, out int grown))
+        // Not to a piece before one that overlaps the data: the order of the two would be lost.
+        for (int i = _pieces.Count - 1; i >= _inFlight; i--)
         {
-            return grown;
+            if (_pieces[i].TryMerge(file, offset, flags, data, out int grown))
+            {
+                _pieces[i].MayWait |= mayWait;
+                return grown;
+            }
+            if (_pieces[i].Overlaps(offset, data.Length))
+            {
+                break;
+            }
         }
         if (!pool.TryPop(out WritePiece? piece))
         {
             piece = new WritePiece();
         }
         piece.Begin(file, offset, flags, data, _nextNumber++);
+        piece.MayWait = mayWait;
         _pieces.Add(piece);
         return data.Length;
     }
@@ -54,7 +65,7 @@ internal sealed class WriteQueue
     /// <summary>
     /// The next piece to send. A last piece with room left waits while others are under way, so that small writes gather. When
     /// nothing is under way it is sent at once if it ends within a page, as the last write to a file does; else more is likely
-    /// to follow, and it waits too, until <see cref="Urge"/>.
+    /// to follow, and it waits too, until <see cref="Urge"/>. What may wait does until then.
     /// </summary>
     public bool TryNext(out WritePiece next)
     {
@@ -65,8 +76,8 @@ internal sealed class WriteQueue
         }
         // Pieces are sent in order, so those under way come first.
         next = _pieces[_inFlight];
-        bool gathers = _inFlight == _pieces.Count - 1 && !next.IsFull && next.Number > _urgentNumber
-            && (_inFlight > 0 || next.EndsWithPage);
+        bool gathers = next.Number > _urgentNumber && !next.IsFull
+            && (next.MayWait || (_inFlight == _pieces.Count - 1 && (_inFlight > 0 || next.EndsWithPage)));
         if (gathers || ConflictsWithSent(next))
         {
             return false;

@@ -26,8 +26,9 @@ internal sealed partial class FuseSession
             return default;
         }
         // Who reads past the kernel's pages wants each read to ask.
-        bool wantsContent = (open.Flags & OpenDirect) == 0 && !_kernel.MayHavePages(request.Node.Packed);
-        OpenMode mode = ModeOf(open.Flags) | (wantsContent ? OpenMode.WithContent : 0);
+        OpenMode mode = ModeOf(open.Flags);
+        bool hasPages = (mode & OpenMode.Truncate) == 0 && _kernel.MayHavePages(request.Node.Packed);
+        mode |= (open.Flags & OpenDirect) == 0 && !hasPages ? OpenMode.WithContent : 0;
         return ReplyOpenAsync(request, _files.OpenAsync(request.Caller, request.Node, mode));
     }
 
@@ -38,7 +39,7 @@ internal sealed partial class FuseSession
         return !reader.Ok ? default
             : TooLong(name) ? Refuse(request, Errno.ENAMETOOLONG)
             : ReplyCreateAsync(request, _files.CreateAsync(request.Caller, request.Node, name,
-                create.Mode & PermissionBits, ModeOf(create.Flags)));
+                create.Mode & PermissionBits, ModeOf(create.Flags) | ((create.Flags & OpenDirect) == 0 ? OpenMode.WithContent : 0)));
     }
 
     private static OpenMode ModeOf(uint flags)

@@ -76,7 +76,15 @@ internal sealed partial class FuseSession
 
     private ValueTask GetAttr(FuseRequest request, ref FuseReader reader)
     {
-        // Old kernels send no body; which open file it is asked through makes no difference.
+        // Old kernels send no body. Through an open file the kernel asks when it needs the size alone, to read or to seek; programs ask without.
+        FuseGetAttrIn get = reader.Remaining >= Unsafe.SizeOf<FuseGetAttrIn>() ? reader.Take<FuseGetAttrIn>() : default;
+        if ((get.Flags & FuseConstants.GetAttrHasHandle) != 0 && _handles.Find(get.FileHandle) is { } file
+            && _files.TryGetOwnSize(file, out FileAttributes attributes))
+        {
+            // Not valid for any time: who asks for more gets what is at the replicas.
+            ReplyStruct(request, new FuseAttrOut { Attr = AttrOf(attributes) });
+            return default;
+        }
         return ReplyAttributesAsync(request, _files.GetAttrAsync(request.Caller, request.Node));
     }
 

@@ -20,7 +20,7 @@ internal sealed class FileSystemFixture : IDisposable
         SynchronizationContext.SetSynchronizationContext(null);
         Invoker = new TestInvoker(Loop, service ?? Drive.Execute, slots, turns: 2, timeoutMicros);
         Files = new RemoteFileSystem(Invoker, new FileSystemOptions(attributeMicros, strict, Root),
-            () => Loop.Now.MonotonicMicros, action => Loop.AddTimer(TimeSpan.FromMilliseconds(2), action));
+            () => Loop.Now.MonotonicMicros, (time, action) => Loop.AddTimer(time, action));
     }
 
     public EventLoop Loop { get; } = new();
