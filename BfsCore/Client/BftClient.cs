@@ -209,7 +209,9 @@ public sealed class BftClient
     {
         slot.Timestamp++;
         slot.ResetReplies();
-        slot.Asked = slot.ReadOnly && _config.PreferredQuorums ? _choice.NextReaders() : _choice.All;
+        // One operation alone has its answer sooner when whoever is fastest may give it; of several each is faster when all have less to do.
+        bool several = _slots.Length - _free.Count > 1;
+        slot.Asked = slot.ReadOnly && several && _config.PreferredQuorums ? _choice.NextReaders() : _choice.All;
         ushort replier = _choice.NextReplier(slot.Asked);
         slot.Replier = replier;
         slot.OperationBytes = operation.Length;
@@ -388,7 +390,7 @@ public sealed class BftClient
     {
         if (slot.Attempts == 0 && slot.AnyReply && !slot.HasAnyResult)
         {
-            _choice.Failed(slot.Replier);
+            _choice.Failed(1UL << slot.Replier);
         }
     }
 

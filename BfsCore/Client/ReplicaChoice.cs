@@ -9,9 +9,9 @@ namespace BfsCore.Client;
 /// in time forgives them.
 /// </summary>
 /// <remarks>
-/// Read-only requests go to a preferred quorum, 2f+1 replicas, whose equal answers are a certificate (Abd-El-Malek et al., SOSP 2005;
-/// Cowling et al., OSDI 2006): the others need not execute them. Now and then all are asked, and those who answer first are
-/// preferred from then on.
+/// Where a client has several operations under way, read-only requests go to a preferred quorum, 2f+1 replicas whose equal answers are a
+/// certificate (Abd-El-Malek et al., SOSP 2005; Cowling et al., OSDI 2006): the others need not execute them. Now and then all
+/// are asked, and those who answer first are preferred from then on.
 /// </remarks>
 internal sealed class ReplicaChoice(int n, int quorum)
 {
@@ -82,14 +82,10 @@ internal sealed class ReplicaChoice(int n, int quorum)
     {
         for (ulong rest = replicas; rest != 0; rest &= rest - 1)
         {
-            Failed(BitOperations.TrailingZeroCount(rest));
+            int replica = BitOperations.TrailingZeroCount(rest);
+            _avoidUntil[replica] = _operations + ((long)FirstPenalty << _failures[replica]);
+            _failures[replica] = Math.Min(_failures[replica] + 1, MaxDoublings);
         }
-    }
-
-    public void Failed(int replica)
-    {
-        _avoidUntil[replica] = _operations + ((long)FirstPenalty << _failures[replica]);
-        _failures[replica] = Math.Min(_failures[replica] + 1, MaxDoublings);
     }
 
     private ulong Avoided()

@@ -14,7 +14,7 @@ internal sealed record LoadResult(double OperationsPerSecond, double MedianLaten
 }
 
 /// <summary>
-/// Closed-loop clients, each with a key, a socket and one operation under way, all in this process on one loop; the first
+/// Closed-loop clients, each with a key, a socket and one operation or more under way, all in this process on one loop; the first
 /// part of a run warms up and is not counted.
 /// </summary>
 internal sealed class Load : IDisposable
@@ -24,7 +24,7 @@ internal sealed class Load : IDisposable
     private readonly List<OneClient> _clients = [];
     private readonly List<IDisposable> _owned = [];
 
-    public Load(BenchCluster cluster, int clients)
+    public Load(BenchCluster cluster, int clients, int operationsOfEach = 1)
     {
         _cluster = cluster;
         for (int i = 0; i < clients; i++)
@@ -33,7 +33,7 @@ internal sealed class Load : IDisposable
             FileSigner signer = FileSigner.ForClient(cluster.Directory, cluster.Config, cluster.Config.Clients[i].Id);
             _owned.Add(transport);
             _owned.Add(signer);
-            var one = new OneClient(_loop);
+            var one = new OneClient(_loop, operationsOfEach);
             one.Client = new BftClient(cluster.Config.Clients[i].Id, cluster.Config, transport, new SystemEntropy(),
                 new KeyExchange(cluster.Config, signer), one);
             _ = new ClientOnLoop(_loop, transport, one.Client);
@@ -123,23 +123,27 @@ internal sealed class Load : IDisposable
         private readonly EventLoop _loop;
         private readonly Action _next;
         private Func<(byte[] Operation, bool ReadOnly)> _operations = null!;
+        private readonly int _atOnce;
         private bool _finished = true;
-        private long _sent;
+        private int _underWay;
 
-        public OneClient(EventLoop loop)
+        public OneClient(EventLoop loop, int atOnce)
         {
-            _loop = loop;
+            (_loop, _atOnce) = (loop, atOnce);
             _next = Next;
         }
 
         public BftClient Client { get; set; } = null!;
         public List<double> Latencies { get; } = new(1 << 16);
-        public bool UnderWay { get; private set; }
+        public bool UnderWay => _underWay > 0;
 
         public void Begin(Func<(byte[] Operation, bool ReadOnly)> operations)
         {
             (_operations, _finished) = (operations, false);
-            Next();
+            for (int i = 0; i < _atOnce; i++)
+            {
+                Next();
+            }
         }
 
         public void Reset() => Latencies.Clear();
@@ -150,16 +154,15 @@ internal sealed class Load : IDisposable
         {
             if (!_finished)
             {
-                _sent = Stopwatch.GetTimestamp();
                 (byte[] operation, bool readOnly) = _operations();
-                UnderWay = Client.TryInvoke(operation, readOnly, 0);
+                _underWay += Client.TryInvoke(operation, readOnly, tag: Stopwatch.GetTimestamp()) ? 1 : 0;
             }
         }
 
         public void Completed(long tag, ReadOnlySpan<byte> result)
         {
-            Latencies.Add(Stopwatch.GetElapsedTime(_sent).TotalMicroseconds);
-            UnderWay = false;
+            Latencies.Add(Stopwatch.GetElapsedTime(tag).TotalMicroseconds);
+            _underWay--;
             // Not from within the reply's handling: the slot is still busy there.
             _loop.Defer(_next);
         }

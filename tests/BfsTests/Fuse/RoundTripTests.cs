@@ -85,6 +85,24 @@ public sealed class RoundTripTests : IDisposable
     }
 
     [Fact]
+    public void WritingAFileInPartsAndReadingThemIsAnOperationForEachStretch()
+    {
+        (FuseEntryOut entry, ulong handle) = Create("a");
+        var file = FileHandle.Unpack(entry.NodeId);
+        Costs("all of it is known", () =>
+        {
+            Write(file, handle, 5000, 400);
+            Assert.Equal(5400, Size(file, handle));
+            Assert.Equal(5400, Read(file, handle, 0, 2 * Page));
+            Write(file, handle, 64, 2000);
+            Write(file, handle, 2064, 100);
+            Assert.Equal(5400, Size(file, handle));
+            Assert.Equal(1304, Read(file, handle, Page, Page));
+        });
+        Costs("", () => Close(file, handle), FileOp.Write, FileOp.Write);
+    }
+
+    [Fact]
     public void RemovingAFileIsOneOperation()
     {
         FileHandle file = NewFile("a", 100);
@@ -162,6 +180,15 @@ public sealed class RoundTripTests : IDisposable
     private void Lookup(string name) => _kernel.Ask(FuseOpcode.Lookup, 1, Name(name));
 
     private void Stat(FileHandle file) => Assert.Equal(0, _kernel.Ask(FuseOpcode.GetAttr, file.Packed, new byte[16]).Error);
+
+    /// <summary>As the kernel asks before it reads; nothing else of the answer counts, and that not for long.</summary>
+    private int Size(FileHandle file, ulong handle)
+    {
+        FuseGetAttrIn get = new() { Flags = FuseConstants.GetAttrHasHandle, FileHandle = handle };
+        FuseAttrOut reply = MemoryMarshal.Read<FuseAttrOut>(_kernel.Ask(FuseOpcode.GetAttr, file.Packed, Bytes(get)).Body);
+        Assert.Equal((0ul, 0u), (reply.AttrValid, reply.AttrValidNanos));
+        return (int)reply.Attr.Size;
+    }
 
     private ulong Open(FileHandle file, uint flags)
     {
