@@ -121,6 +121,7 @@ public readonly ref struct Data
     public SeqNum Checkpoint => new(I64(Message, 8));
     public long Family => I64(Message, 16);
     public ulong Mask => U64(Message, 24);
+    public ReadOnlySpan<byte> Pages => Message[HeaderBytes..];
     public ReadOnlySpan<byte> Page(int position) =>
         Message.Slice(HeaderBytes + (position * PagedState.PageBytes), PagedState.PageBytes);
 

@@ -59,14 +59,8 @@ public static class ContentDigest
     /// <summary>What is in front of a string's blocks.</summary>
     internal static ReadOnlySpan<byte> HeadOf(ReadOnlySpan<byte> content) => content[..(content.Length % BlockBytes)];
 
-    private static void DigestBlocks(ReadOnlySpan<byte> content, Span<Digest> blocks)
-    {
-        ReadOnlySpan<byte> rest = content[HeadOf(content).Length..];
-        for (int i = 0; i < blocks.Length; i++)
-        {
-            blocks[i] = PartitionTree.PageDigest(rest.Slice(i * BlockBytes, BlockBytes));
-        }
-    }
+    private static void DigestBlocks(ReadOnlySpan<byte> content, Span<Digest> blocks) =>
+        PageDigests.Of(content[HeadOf(content).Length..], blocks);
 
     private static Digest Combine(ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> head, ReadOnlySpan<Digest> blocks)
     {

@@ -158,10 +158,18 @@ public sealed unsafe partial class PagedState
     {
         DigestLog log = _open.DigestsAt(_tree.PageLevel);
         bool known = _installed.Count > 0;
-        for (int slot = 0; slot < _open.Count; slot++)
+        Span<Digest> digests = stackalloc Digest[PageDigests.Batch];
+        for (int first = 0; first < _open.Count; first += PageDigests.Batch)
         {
-            long page = _open.PageIndex(slot);
-            Replace(log, _tree.PageLevel, page, known ? _installed[_slots[page]] : PartitionTree.PageDigest(Page(page)));
+            ReadOnlySpan<long> pages = _open.Pages(first, Math.Min(PageDigests.Batch, _open.Count - first));
+            if (!known)
+            {
+                PageDigests.Of(in *_base, pages, digests[..pages.Length]);
+            }
+            for (int i = 0; i < pages.Length; i++)
+            {
+                Replace(log, _tree.PageLevel, pages[i], known ? _installed[_slots[pages[i]]] : digests[i]);
+            }
         }
         PagesHashed += known ? 0 : _open.Count;
     }

@@ -57,9 +57,15 @@ public sealed unsafe partial class PagedState
     /// <summary>Computes the digests of pages that an image brought; threads may share the work.</summary>
     internal void HashImagePages(long firstPage, long count)
     {
-        for (long page = firstPage; page < firstPage + count; page++)
+        Span<Digest> digests = stackalloc Digest[PageDigests.Batch];
+        for (long done = 0; done < count; done += PageDigests.Batch)
         {
-            _tree[_tree.PageLevel, page] = PartitionTree.PageDigest(Page(page));
+            int batch = (int)Math.Min(PageDigests.Batch, count - done);
+            PageDigests.Of(Read((firstPage + done) << PageBits, batch << PageBits), digests[..batch]);
+            for (int i = 0; i < batch; i++)
+            {
+                _tree[_tree.PageLevel, firstPage + done + i] = digests[i];
+            }
         }
     }
 }

@@ -81,23 +81,42 @@ public sealed unsafe partial class PagedState
         DiscardBefore(LastCheckpoint);
         IsTrusted = false;
         long damaged = 0;
+        Span<long> pages = stackalloc long[PageDigests.Batch];
+        int count = 0;
         for (long page = 0; page < PageCount; page++)
         {
-            Digest recorded = _tree[_tree.PageLevel, page];
-            if (recorded.IsZero && !_dirty.Contains(page) && !_saving.Contains(page))
+            if (_tree[_tree.PageLevel, page].IsZero && !_dirty.Contains(page) && !_saving.Contains(page))
             {
                 continue;
             }
-            Digest digest = PartitionTree.PageDigest(Page(page));
-            PagesHashed++;
-            if (digest != recorded)
+            pages[count++] = page;
+            if (count == pages.Length)
             {
-                damaged++;
-                _tree[_tree.PageLevel, page] = digest;
-                _dirty.Add(page);
+                damaged += RecomputePages(pages);
+                count = 0;
             }
         }
+        damaged += RecomputePages(pages[..count]);
         HashInterior();
+        return damaged;
+    }
+
+    /// <returns>How many of these pages, at most a batch, were not what the tree said.</returns>
+    private int RecomputePages(ReadOnlySpan<long> pages)
+    {
+        Span<Digest> digests = stackalloc Digest[PageDigests.Batch];
+        PageDigests.Of(in *_base, pages, digests[..pages.Length]);
+        PagesHashed += pages.Length;
+        int damaged = 0;
+        for (int i = 0; i < pages.Length; i++)
+        {
+            if (digests[i] != _tree[_tree.PageLevel, pages[i]])
+            {
+                damaged++;
+                _tree[_tree.PageLevel, pages[i]] = digests[i];
+                _dirty.Add(pages[i]);
+            }
+        }
         return damaged;
     }
 

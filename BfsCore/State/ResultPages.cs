@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace BfsCore.State;
 
 /// <summary>
@@ -65,6 +67,8 @@ public sealed class ResultPages
     {
         Span<Digest> blocks = stackalloc Digest[ContentDigest.BlocksIn(result.Length)];
         ReadOnlySpan<byte> head = ContentDigest.HeadOf(result);
+        Span<long> unknown = stackalloc long[blocks.Length];
+        int hashed = 0;
         int note = 0;
         for (int i = 0; i < blocks.Length; i++)
         {
@@ -79,11 +83,22 @@ public sealed class ResultPages
             }
             else
             {
-                blocks[i] = PartitionTree.PageDigest(result.Slice(at, ContentDigest.BlockBytes));
-                BlocksHashed++;
+                unknown[hashed++] = i;
             }
         }
+        BlocksHashed += hashed;
+        HashBlocks(result[head.Length..], unknown[..hashed], blocks);
         return ContentDigest.Combine(head, blocks);
+    }
+
+    private static void HashBlocks(ReadOnlySpan<byte> content, ReadOnlySpan<long> unknown, Span<Digest> blocks)
+    {
+        Span<Digest> digests = stackalloc Digest[unknown.Length];
+        PageDigests.Of(in MemoryMarshal.GetReference(content), unknown, digests);
+        for (int i = 0; i < unknown.Length; i++)
+        {
+            blocks[(int)unknown[i]] = digests[i];
+        }
     }
 
     private bool TryFind(long page, out Digest digest)

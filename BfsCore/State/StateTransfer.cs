@@ -204,6 +204,8 @@ public sealed class StateTransfer
         {
             return default;
         }
+        Span<Digest> digests = stackalloc Digest[BitOperations.PopCount(message.Mask)];
+        PageDigests.Of(message.Pages, digests);
         int position = 0;
         int settled = 0;
         bool wrong = false;
@@ -215,14 +217,13 @@ public sealed class StateTransfer
             {
                 continue;
             }
-            ReadOnlySpan<byte> content = message.Page(position);
-            if (PartitionTree.PageDigest(content) != item.PageDigests![child])
+            if (digests[position] != item.PageDigests![child])
             {
                 WrongAnswers++;
                 wrong = true;
                 continue;
             }
-            Install((item.Index * PagedState.Fanout) + child, content, item.PageDigests[child]);
+            Install((item.Index * PagedState.Fanout) + child, message.Page(position), item.PageDigests[child]);
             PagesInstalled++;
             settled += (item.AskedMask & page) != 0 ? 1 : 0;
             item.Take(page);

@@ -13,7 +13,7 @@ public static partial class MutantList
         new("meta-data", "META-DATA is checked against the digest above it", "§5.3.2, pitfall 28", TransferFile,
             "if (PartitionTree.NodeDigest(item.Level, item.Index, message.Children) != item.Digest)", "if (message.Children.IsEmpty)") { Stops = true },
         new("data", "pages are checked against their digests", "§5.3.2, pitfall 28", TransferFile,
-            "if (PartitionTree.PageDigest(content) != item.PageDigests![child])", "if (content.IsEmpty)"),
+            "if (digests[position] != item.PageDigests![child])", "if (digests.IsEmpty)"),
         new("diverged", "a replica whose state differs from a quorum's fetches it anew", "§5.3.3", CheckpointFile,
             "            Diverged = true;\n", "            Diverged = Diverged || seq.Value < 0;\n")
         {
