@@ -90,7 +90,25 @@ public sealed unsafe partial class StateFile
         if (save.Journal is { } journal)
         {
             ShowSavedPages(journal);
+        }
+        VoidJournal();
+    }
+
+    /// <summary>If the disk lets us: a journal that was applied changes nothing.</summary>
+    private void VoidJournal()
+    {
+        if (_meta.CleanStop)
+        {
             GiveJournalBack();
+            return;
+        }
+        try
+        {
+            StateJournal.Void(_disk);
+        }
+        catch (IOException)
+        {
+            // Whoever saves next finds out.
         }
     }
 

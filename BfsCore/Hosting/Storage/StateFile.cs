@@ -217,7 +217,7 @@ public sealed unsafe partial class StateFile : IDisposable
         {
             _meta = _meta with { CleanStop = false };
             WriteMeta(_meta);
-            _disk.Resize(StatePart.Journal, 0);
+            StateJournal.Void(_disk);
         }
         else
         {

@@ -20,6 +20,11 @@ internal sealed class StateJournal
     private const int HeaderBytes = ChecksumOffset + Digest.SizeBytes;
     private const int ChunkPages = 256;
 
+    /// <summary>More than a save usually has; what is larger is given back to the disk.</summary>
+    private const long MostKeptBytes = 128 << 20;
+
+    private static readonly byte[] NoHeader = new byte[HeaderBytes];
+
     private readonly byte[] _table;
 
     private StateJournal(StateMeta target, byte[] table)
@@ -47,11 +52,27 @@ internal sealed class StateJournal
     public static StateJournal Write(IStateDisk disk, PagedState state, StateMeta target)
     {
         var journal = new StateJournal(target, TableOf(state, target.Checkpoint));
-        disk.Resize(StatePart.Journal, 0);
         disk.Write(StatePart.Journal, PageBytes, journal._table);
         journal.WritePages(disk, state);
         disk.Write(StatePart.Journal, 0, journal.Header());
         return journal;
+    }
+
+    /// <summary>
+    /// The journal on disk counts no longer. Its blocks stay unless they are many: the next one is written over them, which costs less than to
+    /// get others.
+    /// </summary>
+    public static void Void(IStateDisk disk)
+    {
+        long length = disk.Length(StatePart.Journal);
+        if (length > MostKeptBytes)
+        {
+            disk.Resize(StatePart.Journal, 0);
+        }
+        else if (length > 0)
+        {
+            disk.Write(StatePart.Journal, 0, NoHeader);
+        }
     }
 
     /// <summary>The journal on disk, if it is complete; otherwise null.</summary>

@@ -54,6 +54,28 @@ public sealed class StateFileTests : IDisposable
         Assert.Equal(0, file.State.Read((16L << 30) - 1, 1)[0]);
     }
 
+    /// <summary>Its blocks are written over by the next; a clean stop gives them back.</summary>
+    [Fact]
+    public void A_journal_that_was_applied_keeps_its_place_and_says_nothing()
+    {
+        var random = new Random(1);
+        long journalBytes = 0;
+        for (int checkpoint = 1; checkpoint <= 4; checkpoint++)
+        {
+            using (StateFile file = Open())
+            {
+                Scribble(file.State, random);
+                file.State.TakeCheckpoint(new SeqNum(checkpoint));
+                file.Save(new SeqNum(checkpoint), cleanStop: checkpoint == 4);
+            }
+            long length = new FileInfo(PathOf("state.journal")).Length;
+            Assert.True(checkpoint == 4 ? length == 0 : length >= journalBytes && length > 0);
+            journalBytes = length;
+            using var disk = new StateDisk(_directory);
+            Assert.Null(StateJournal.Read(disk));
+        }
+    }
+
     [Fact]
     public void A_saved_checkpoint_is_found_again()
     {
