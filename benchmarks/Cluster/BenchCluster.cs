@@ -19,15 +19,15 @@ internal sealed class BenchCluster : IDisposable
 
     /// <param name="replicas">For NO-REP always 1.</param>
     /// <param name="stateBytes">Of the <see cref="PageService"/>; without it the <see cref="NullService"/>.</param>
-    /// <param name="files">The <see cref="GrownFileService"/> with so many files instead.</param>
+    /// <param name="content">The <see cref="GrownFileService"/> with this instead.</param>
     /// <param name="probe">With a <see cref="ViewChangeProbe"/> around each replica.</param>
     /// <param name="change">What is to be different in the cluster file.</param>
     public BenchCluster(ClusterMode mode, int clients, int replicas = 4, long? stateBytes = null, bool probe = false,
-        int? files = null, Func<ClusterConfig, ClusterConfig>? change = null)
+        Growth? content = null, Func<ClusterConfig, ClusterConfig>? change = null)
     {
         _probe = probe;
-        _service = files is { } count ? GrownFileService.NameFor(count) : stateBytes is null ? "null" : "pages";
-        stateBytes ??= files is { } many ? FileTree.DriveBytes(many) : 1 << 20;
+        _service = content?.ToString() ?? (stateBytes is null ? "null" : "pages");
+        stateBytes ??= content?.DriveBytes ?? 1 << 20;
         Directory = new ClusterDirectory(_scratch.In("cluster"));
         replicas = mode == ClusterMode.NoRep ? 1 : replicas;
         Config = ClusterFounder.Create(Directory, new ClusterPlan

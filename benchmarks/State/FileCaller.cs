@@ -72,23 +72,33 @@ internal abstract class FileCaller
         Execute(writer.Length, true);
     }
 
-    public void Read(FileHandle file, long offset, int count)
+    public void Read(FileHandle file, long offset, int count) => Execute(BeginRead(file, offset, count).Length, true);
+
+    /// <summary>The operation itself, as above.</summary>
+    public byte[] ReadOperation(FileHandle file, long offset, int count) => _operation[..BeginRead(file, offset, count).Length];
+
+    public void Write(FileHandle file, long offset, ReadOnlySpan<byte> data) => Execute(BeginWrite(file, offset, data).Length, false);
+
+    /// <summary>The operation itself, as above.</summary>
+    public byte[] WriteOperation(FileHandle file, long offset, ReadOnlySpan<byte> data) => _operation[..BeginWrite(file, offset, data).Length];
+
+    private WireWriter BeginRead(FileHandle file, long offset, int count)
     {
         WireWriter writer = Begin(FileOp.Read);
         writer.Handle(file);
         writer.U64((ulong)offset);
         writer.U32((uint)count);
-        Execute(writer.Length, true);
+        return writer;
     }
 
-    public void Write(FileHandle file, long offset, ReadOnlySpan<byte> data)
+    private WireWriter BeginWrite(FileHandle file, long offset, ReadOnlySpan<byte> data)
     {
         WireWriter writer = Begin(FileOp.Write);
         writer.Handle(file);
         writer.U64((ulong)offset);
         writer.U8(0);
         writer.Bytes(data);
-        Execute(writer.Length, false);
+        return writer;
     }
 
     private WireWriter Begin(FileOp op, FileHandle parent, string name)

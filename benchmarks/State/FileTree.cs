@@ -7,13 +7,21 @@ using ExecutionContext = BfsCore.ExecutionContext;
 
 namespace BfsBench;
 
-/// <summary>Empty files in directories of a thousand, always made in the same order, so that they have the same handles everywhere.</summary>
+/// <summary>
+/// Empty files in directories of a thousand, or full ones in one directory, always made in the same order, so that they have the same
+/// handles everywhere.
+/// </summary>
 internal static class FileTree
 {
     private const int FilesPerDirectory = 1000;
 
     // More than a drive's part for an inode.
     public static long DriveBytes(int files) => (files * 9L * 1024) + (64 << 20);
+
+    /// <summary>Bytes of each of the full files.</summary>
+    public const int FullFileBytes = 1 << 20;
+
+    public static long DataDriveBytes(int megabytes) => (megabytes * 1_000_000L * 108 / 100) + (16 << 20);
 
     public static string NameOf(int file) => $"file{file}";
 
@@ -27,24 +35,68 @@ internal static class FileTree
         }
         return directories;
     }
+
+    /// <param name="full">Without that the files are empty, but have the same handles.</param>
+    /// <returns>Files of a MB each, of bytes that are random and the same everywhere.</returns>
+    public static FileHandle[] MakeData(FileCaller caller, int megabytes, bool full = true)
+    {
+        var random = new Random(1);
+        FileHandle directory = caller.NewDirectory(FileHandle.Root, "data");
+        var files = new FileHandle[Math.Max(1, megabytes * 1_000_000L / FullFileBytes)];
+        byte[] data = new byte[FileLimits.MaxTransferBytes];
+        for (int i = 0; i < files.Length; i++)
+        {
+            files[i] = caller.NewFile(directory, NameOf(i));
+            random.NextBytes(data);
+            for (int done = 0; full && done < FullFileBytes; done += data.Length)
+            {
+                caller.Write(files[i], done, data.AsSpan(0, Math.Min(data.Length, FullFileBytes - done)));
+            }
+        }
+        return files;
+    }
 }
 
-/// <summary>The file service with so many files from the start.</summary>
-internal sealed class GrownFileService(ClusterConfig config, int files) : IService
+/// <summary>What is in a drive from the start.</summary>
+/// <param name="Files">Empty ones.</param>
+/// <param name="Megabytes">Of data, instead of files.</param>
+internal readonly record struct Growth(int Files, int Megabytes = 0)
+{
+    public long DriveBytes => Megabytes > 0 ? FileTree.DataDriveBytes(Megabytes) : FileTree.DriveBytes(Files);
+
+    /// <summary>How a server process is told of it.</summary>
+    public override string ToString() => $"grown-{Files}-{Megabytes}";
+
+    public static Growth? Parse(string text)
+    {
+        string[] parts = text.Split('-');
+        return parts[0] == "grown" ? new Growth(int.Parse(parts[1], CultureInfo.InvariantCulture), int.Parse(parts[2], CultureInfo.InvariantCulture)) : null;
+    }
+
+    public void Make(FileCaller caller)
+    {
+        if (Megabytes > 0)
+        {
+            FileTree.MakeData(caller, Megabytes);
+        }
+        else
+        {
+            FileTree.Make(caller, Files);
+        }
+    }
+}
+
+/// <summary>The file service with something in its drive from the start.</summary>
+internal sealed class GrownFileService(ClusterConfig config, Growth content) : IService
 {
     private readonly FileService _inner = new(config);
 
-    /// <summary>How a server process is told to run it.</summary>
-    public static string NameFor(int files) => $"files-{files}";
-
-    public static IService? TryMake(string name, ClusterConfig config) =>
-        name.StartsWith("files-", StringComparison.Ordinal)
-            ? new GrownFileService(config, int.Parse(name["files-".Length..], CultureInfo.InvariantCulture)) : null;
+    public static IService? TryMake(string name, ClusterConfig config) => Growth.Parse(name) is { } content ? new GrownFileService(config, content) : null;
 
     public void Open(StateRegion state)
     {
         _inner.Open(state);
-        FileTree.Make(new Filler(_inner), files);
+        content.Make(new Filler(_inner));
     }
 
     public void StateReplaced() => _inner.StateReplaced();

@@ -12,9 +12,10 @@ namespace BfsBench;
 /// </summary>
 internal static class GrowthBenchmark
 {
-    private const int FileBytes = 1 << 20;
+    private const int FileBytes = FileTree.FullFileBytes;
     private const int BlockBytes = 4096;
     private const int ActiveClients = 10;
+    private const int Replicas = 4;
 
     /// <summary>Names or blocks that are used again and again, drawn from all.</summary>
     private const int PlacesInUse = 100;
@@ -23,19 +24,21 @@ internal static class GrowthBenchmark
     {
         bool quick = settings.Quick;
         int runs = settings.Runs ?? (quick ? 5 : 9);
-        long[] megabytes = Fitting(quick ? [10, 100, 1000] : [10, 100, 1000, 10_000], results);
+        int[] megabytes = Fitting("growth-state", quick ? [10, 100, 1000] : [10, 100, 1000, 10_000], 1, results);
+        int[] megabytesOfEach = Fitting("growth-operation-state", quick ? [10, 1000] : [10, 100, 1000, 4000, 10_000], Replicas, results);
         int[] counts = quick ? [100, 1000, 10_000, 100_000] : [100, 1000, 10_000, 100_000, 1_000_000];
         int[] clients = quick ? [10, 100] : [10, 50, 200, 1000];
         var operations = new Operations(quick ? 20_000 : 50_000, counts[^1], runs, results);
-        Output.WithProgress("growth", megabytes.Length + (3 * counts.Length) + clients.Length, onDone =>
+        Output.WithProgress("growth", megabytes.Length + megabytesOfEach.Length + (3 * counts.Length) + clients.Length, onDone =>
         {
             Array.ForEach(megabytes, size => Step(() => operations.OnState(size), onDone, "state"));
             Array.ForEach(counts, count => Step(() => operations.InDirectory(count), onDone, "directory"));
             Array.ForEach(counts, count => Step(() => operations.AmongFiles(count), onDone, "files"));
             Array.ForEach(counts, count => Step(() => AmongFiles(count, quick, runs, results), onDone, "files of a cluster"));
+            Array.ForEach(megabytesOfEach, size => Step(() => OnState(size, quick, runs, results), onDone, "state of a cluster"));
             Array.ForEach(clients, count => Step(() => AmongClients(count, quick, runs, results), onDone, "clients"));
         });
-        foreach (string what in new[] { "state", "state-all-in-use", "directory", "directory-all-in-use", "files", "files-all-in-use", "operation-files", "clients" })
+        foreach (string what in new[] { "state", "state-all-in-use", "directory", "directory-all-in-use", "files", "files-all-in-use", "operation-files", "operation-state", "clients" })
         {
             AddRatio(what, results);
         }
@@ -47,18 +50,18 @@ internal static class GrowthBenchmark
         onDone(what);
     }
 
-    /// <summary>The sizes that this machine's memory has room for.</summary>
-    private static long[] Fitting(long[] megabytes, Results results)
+    /// <summary>The sizes that this machine's memory has room for, so many times.</summary>
+    private static int[] Fitting(string name, int[] megabytes, int times, Results results)
     {
         string line = File.ReadLines("/proc/meminfo").First(l => l.StartsWith("MemAvailable", StringComparison.Ordinal));
         long available = long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) / 1024;
-        foreach (long size in megabytes.Where(m => m * 1.3 > available))
+        foreach (int size in megabytes.Where(m => m * 1.3 * times > available))
         {
-            string note = $"growth-state-{size} was left out: this machine has {available} MB of free memory";
+            string note = $"{name}-{size} was left out: this machine has {available} MB of free memory";
             Output.Warn(note);
             results.Note(note);
         }
-        return [.. megabytes.Where(m => m * 1.3 <= available)];
+        return [.. megabytes.Where(m => m * 1.3 * times <= available)];
     }
 
     private static void AddRatio(string what, Results results)
@@ -86,20 +89,44 @@ internal static class GrowthBenchmark
     }
 
     /// <summary>A few clients look files up and touch them, of a few that are used again and again, on four replicas.</summary>
-    private static void AmongFiles(int files, bool quick, int runs, Results results)
+    private static void AmongFiles(int files, bool quick, int runs, Results results) =>
+        WithContent($"growth-operation-files-{files}", new Growth(files), OperationsOn(files, new Random(1)), quick, runs, results);
+
+    /// <summary>A few clients read and write blocks of 4 KB, of a few that are used again and again, on four replicas.</summary>
+    private static void OnState(int megabytes, bool quick, int runs, Results results) =>
+        WithContent($"growth-operation-state-{megabytes}", new Growth(0, megabytes), OperationsOnData(megabytes, new Random(1)), quick, runs, results);
+
+    private static void WithContent(string name, Growth content, (byte[] Operation, bool ReadOnly)[] operations, bool quick, int runs, Results results)
     {
-        using var cluster = new BenchCluster(ClusterMode.Bft, ActiveClients, files: files);
+        using var cluster = new BenchCluster(ClusterMode.Bft, ActiveClients, content: content);
         using var load = new Load(cluster, ActiveClients);
         var random = new Random(1);
-        (byte[] Operation, bool ReadOnly)[] operations = OperationsOn(files, random);
         var measured = TimeSpan.FromSeconds(quick ? 0.5 : 2);
         (byte[], bool) Next() => operations[random.Next(operations.Length)];
         load.Run(Next, TimeSpan.FromSeconds(3), measured);
         for (int run = 0; run < runs; run++)
         {
             LoadResult result = load.Run(Next, measured / 5, measured);
-            results.Add($"growth-operation-files-{files}", SystemNames.Bfs, "us/operation", result.BusiestServerCpuMicros);
+            results.Add(name, SystemNames.Bfs, "us/operation", result.BusiestServerCpuMicros);
         }
+    }
+
+    private static (byte[] Operation, bool ReadOnly)[] OperationsOnData(int megabytes, Random random)
+    {
+        using var volume = new LocalVolume(FileTree.DataDriveBytes(megabytes));
+        // Only their handles are wanted, which do not depend on what is in them.
+        FileHandle[] files = FileTree.MakeData(volume, megabytes, full: false);
+        byte[] block = new byte[BlockBytes];
+        var operations = new List<(byte[], bool)>();
+        for (int i = 0; i < PlacesInUse; i++)
+        {
+            FileHandle file = files[random.Next(files.Length)];
+            long offset = random.Next(FileBytes / BlockBytes) * (long)BlockBytes;
+            random.NextBytes(block);
+            operations.Add((volume.ReadOperation(file, offset, BlockBytes), true));
+            operations.Add((volume.WriteOperation(file, offset, block), false));
+        }
+        return [.. operations];
     }
 
     private static (byte[] Operation, bool ReadOnly)[] OperationsOn(int files, Random random)
@@ -128,16 +155,10 @@ internal static class GrowthBenchmark
         private readonly byte[] _block = new byte[BlockBytes];
         private readonly Random _random = new(1);
 
-        public void OnState(long megabytes)
+        public void OnState(int megabytes)
         {
-            using var volume = new LocalVolume((megabytes * 1_000_000 * 108 / 100) + (16 << 20));
-            FileHandle directory = volume.NewDirectory(FileHandle.Root, "data");
-            var files = new FileHandle[Math.Max(1, megabytes * 1_000_000 / FileBytes)];
-            for (int i = 0; i < files.Length; i++)
-            {
-                files[i] = volume.NewFile(directory, $"f{i}");
-                Fill(volume, files[i]);
-            }
+            using var volume = new LocalVolume(FileTree.DataDriveBytes(megabytes));
+            FileHandle[] files = FileTree.MakeData(volume, megabytes);
             Measure("state", megabytes, files.Length * (FileBytes / BlockBytes), block =>
             {
                 FileHandle file = files[block / (FileBytes / BlockBytes)];
@@ -187,16 +208,6 @@ internal static class GrowthBenchmark
                 volume.GetAttr(volume.Lookup(directory, $"file{one}"));
             }
         });
-
-        private void Fill(LocalVolume volume, FileHandle file)
-        {
-            byte[] data = new byte[FileLimits.MaxTransferBytes];
-            _random.NextBytes(data);
-            for (int done = 0; done < FileBytes; done += data.Length)
-            {
-                volume.Write(file, done, data.AsSpan(0, Math.Min(data.Length, FileBytes - done)));
-            }
-        }
 
         /// <summary>Once with a few of all places in use, which are as many whatever the size, once with all of them.</summary>
         private void Measure(string what, long size, int places, Action<int> operation)

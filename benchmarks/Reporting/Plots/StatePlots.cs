@@ -11,7 +11,8 @@ internal static class StatePlots
         {
             yield return checkpoint;
         }
-        foreach ((string what, string title) in new[] { ("state", "size of the state (MB)"), ("directory", "names in the directory"), ("files", "files in the system"), ("clients", "clients that the cluster knows") })
+        foreach ((string what, string title) in new[] { ("state", "size of the state (MB)"), ("directory", "names in the directory"), ("files", "files in the system"), ("operation-files", "files in the system, whole operations"),
+            ("operation-state", "size of the state (MB), whole operations"), ("clients", "clients that the cluster knows") })
         {
             if (Growth(figures, what, title) is { } plot)
             {
