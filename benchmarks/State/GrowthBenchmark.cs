@@ -103,7 +103,7 @@ internal static class GrowthBenchmark
         var random = new Random(1);
         var measured = TimeSpan.FromSeconds(quick ? 0.5 : 2);
         (byte[], bool) Next() => operations[random.Next(operations.Length)];
-        load.Run(Next, TimeSpan.FromSeconds(3), measured);
+        load.Run(Next, TimeSpan.FromSeconds(quick ? 3 : 8), measured);
         for (int run = 0; run < runs; run++)
         {
             LoadResult result = load.Run(Next, measured / 5, measured);
