@@ -8,7 +8,7 @@ namespace BfsBench;
 internal sealed partial class DbenchProgram(int seconds) : IFileWorkload
 {
     private const int Clients = 4;
-    private const int WarmUpSeconds = 2;
+    private const int WarmUpSeconds = 1;
 
     public string Name => "dbench";
 

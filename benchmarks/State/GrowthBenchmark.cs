@@ -27,14 +27,15 @@ internal static class GrowthBenchmark
         int[] megabytes = Fitting("growth-state", quick ? [10, 100, 1000] : [10, 100, 1000, 10_000], 1, results);
         int[] megabytesOfEach = Fitting("growth-operation-state", quick ? [10, 1000] : [10, 100, 1000, 4000, 10_000], Replicas, results);
         int[] counts = quick ? [100, 1000, 10_000, 100_000] : [100, 1000, 10_000, 100_000, 1_000_000];
+        int[] countsOfCluster = quick ? [counts[0], counts[^1]] : counts;
         int[] clients = quick ? [10, 100] : [10, 50, 200, 1000];
         var operations = new Operations(quick ? 20_000 : 50_000, counts[^1], runs, results);
-        Output.WithProgress("growth", megabytes.Length + megabytesOfEach.Length + (3 * counts.Length) + clients.Length, onDone =>
+        Output.WithProgress("growth", megabytes.Length + megabytesOfEach.Length + (2 * counts.Length) + countsOfCluster.Length + clients.Length, onDone =>
         {
             Array.ForEach(megabytes, size => Step(() => operations.OnState(size), onDone, "state"));
             Array.ForEach(counts, count => Step(() => operations.InDirectory(count), onDone, "directory"));
             Array.ForEach(counts, count => Step(() => operations.AmongFiles(count), onDone, "files"));
-            Array.ForEach(counts, count => Step(() => AmongFiles(count, quick, runs, results), onDone, "files of a cluster"));
+            Array.ForEach(countsOfCluster, count => Step(() => AmongFiles(count, quick, runs, results), onDone, "files of a cluster"));
             Array.ForEach(megabytesOfEach, size => Step(() => OnState(size, quick, runs, results), onDone, "state of a cluster"));
             Array.ForEach(clients, count => Step(() => AmongClients(count, quick, runs, results), onDone, "clients"));
         });
