@@ -69,7 +69,7 @@ public sealed record ClusterConfig
     /// <summary>Whether clients may use the read-only optimisation (§5.1.3). On: every reply needs 2f+1 (pitfall 14).</summary>
     public bool ReadOnlyOptimization { get; init; } = true;
 
-    /// <summary>Whether read-only requests of a client that has several under way go to 2f+1 replicas first, or to all at once as in the thesis.</summary>
+    /// <summary>Whether read-only requests go to 2f+1 replicas first, or to all at once as in the thesis.</summary>
     public bool PreferredQuorums { get; init; } = true;
 
     /// <summary>Whether replicas execute prepared batches before they commit (§5.1.2).</summary>

@@ -209,9 +209,7 @@ public sealed class BftClient
     {
         slot.Timestamp++;
         slot.ResetReplies();
-        // One operation alone has its answer sooner when whoever is fastest may give it; of several each is faster when all have less to do.
-        bool several = _slots.Length - _free.Count > 1;
-        slot.Asked = slot.ReadOnly && several && _config.PreferredQuorums ? _choice.NextReaders() : _choice.All;
+        slot.Asked = slot.ReadOnly && _config.PreferredQuorums ? _choice.NextReaders() : _choice.All;
         ushort replier = _choice.NextReplier(slot.Asked);
         slot.Replier = replier;
         slot.OperationBytes = operation.Length;

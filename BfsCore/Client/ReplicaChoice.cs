@@ -9,9 +9,9 @@ namespace BfsCore.Client;
 /// in time forgives them.
 /// </summary>
 /// <remarks>
-/// Where a client has several operations under way, read-only requests go to a preferred quorum, 2f+1 replicas whose equal answers are a
-/// certificate (Abd-El-Malek et al., SOSP 2005; Cowling et al., OSDI 2006): the others need not execute them. Now and then all
-/// are asked, and those who answer first are preferred from then on.
+/// Read-only requests go to a preferred quorum, 2f+1 replicas whose equal answers are a certificate (Abd-El-Malek et al., SOSP 2005;
+/// Cowling et al., OSDI 2006): the others need not execute them. Now and then all are asked, and those who answer first are
+/// preferred from then on.
 /// </remarks>
 internal sealed class ReplicaChoice(int n, int quorum)
 {

@@ -14,7 +14,7 @@ internal sealed record LoadResult(double OperationsPerSecond, double MedianLaten
 }
 
 /// <summary>
-/// Closed-loop clients, each with a key, a socket and one operation or more under way, all in this process on one loop; the first
+/// Closed-loop clients, each with a key, a socket and one operation under way, all in this process on one loop; the first
 /// part of a run warms up and is not counted.
 /// </summary>
 internal sealed class Load : IDisposable
@@ -24,7 +24,7 @@ internal sealed class Load : IDisposable
     private readonly List<OneClient> _clients = [];
     private readonly List<IDisposable> _owned = [];
 
-    public Load(BenchCluster cluster, int clients, int operationsOfEach = 1)
+    public Load(BenchCluster cluster, int clients)
     {
         _cluster = cluster;
         for (int i = 0; i < clients; i++)
@@ -33,7 +33,7 @@ internal sealed class Load : IDisposable
             FileSigner signer = FileSigner.ForClient(cluster.Directory, cluster.Config, cluster.Config.Clients[i].Id);
             _owned.Add(transport);
             _owned.Add(signer);
-            var one = new OneClient(_loop, operationsOfEach);
+            var one = new OneClient(_loop);
             one.Client = new BftClient(cluster.Config.Clients[i].Id, cluster.Config, transport, new SystemEntropy(),
                 new KeyExchange(cluster.Config, signer), one);
             _ = new ClientOnLoop(_loop, transport, one.Client);
@@ -123,27 +123,23 @@ internal sealed class Load : IDisposable
         private readonly EventLoop _loop;
         private readonly Action _next;
         private Func<(byte[] Operation, bool ReadOnly)> _operations = null!;
-        private readonly int _atOnce;
         private bool _finished = true;
-        private int _underWay;
+        private long _sent;
 
-        public OneClient(EventLoop loop, int atOnce)
+        public OneClient(EventLoop loop)
         {
-            (_loop, _atOnce) = (loop, atOnce);
+            _loop = loop;
             _next = Next;
         }
 
         public BftClient Client { get; set; } = null!;
         public List<double> Latencies { get; } = new(1 << 16);
-        public bool UnderWay => _underWay > 0;
+        public bool UnderWay { get; private set; }
 
         public void Begin(Func<(byte[] Operation, bool ReadOnly)> operations)
         {
             (_operations, _finished) = (operations, false);
-            for (int i = 0; i < _atOnce; i++)
-            {
-                Next();
-            }
+            Next();
         }
 
         public void Reset() => Latencies.Clear();
@@ -154,15 +150,16 @@ internal sealed class Load : IDisposable
         {
             if (!_finished)
             {
+                _sent = Stopwatch.GetTimestamp();
                 (byte[] operation, bool readOnly) = _operations();
-                _underWay += Client.TryInvoke(operation, readOnly, tag: Stopwatch.GetTimestamp()) ? 1 : 0;
+                UnderWay = Client.TryInvoke(operation, readOnly, 0);
             }
         }
 
         public void Completed(long tag, ReadOnlySpan<byte> result)
         {
-            Latencies.Add(Stopwatch.GetElapsedTime(tag).TotalMicroseconds);
-            _underWay--;
+            Latencies.Add(Stopwatch.GetElapsedTime(_sent).TotalMicroseconds);
+            UnderWay = false;
             // Not from within the reply's handling: the slot is still busy there.
             _loop.Defer(_next);
         }

@@ -31,7 +31,7 @@ internal static class MicroBenchmark
         {
             clusters.Add(new BenchCluster(ClusterMode.NoRep, group.Clients));
             clusters.AddRange(group.Variants.Select(v => new BenchCluster(v.Mode, group.Clients, v.Replicas, change: v.Change)));
-            loads.AddRange(clusters.Select(c => group.OfOneClient ? new Load(c, 1, group.Clients) : new Load(c, group.Clients)));
+            loads.AddRange(clusters.Select(c => new Load(c, group.Clients)));
             // Just-in-time compilers first, which take seconds; run 0 is not counted.
             foreach (Load load in loads)
             {

@@ -25,11 +25,7 @@ internal sealed record MicroVariant(string Suffix, int Replicas = 4, Func<Cluste
 /// <summary>What is measured with so many clients, on NO-REP and variants of BFS that take turns.</summary>
 /// <param name="Operations">With the name of each one's latency, if its own is not meant.</param>
 internal sealed record MicroGroup(string Title, int Clients, IReadOnlyList<MicroVariant> Variants,
-    IReadOnlyList<(NullOperation Operation, string? LatencyName)> Operations)
-{
-    /// <summary>One client has all the operations under way that else so many clients have.</summary>
-    public bool OfOneClient { get; init; }
-}
+    IReadOnlyList<(NullOperation Operation, string? LatencyName)> Operations);
 
 /// <summary>What the micro-benchmarks consist of.</summary>
 internal static class MicroPlan
@@ -92,7 +88,8 @@ internal static class MicroPlan
         yield return Pair("tentative-execution", 1, new(0, 0, false), c => c with { TentativeExecution = false });
         yield return Pair("piggybacked-commits", many, new(0, 0, false), c => c with { PiggybackCommits = false });
         yield return Pair("read-only", 1, new(0, 0, true), c => c with { ReadOnlyOptimization = false });
-        yield return Pair("preferred-quorums", many, new(0, 0, true), c => c with { PreferredQuorums = false }) with { OfOneClient = true };
+        yield return Pair("preferred-quorums", 1, new(0, 0, true), c => c with { PreferredQuorums = false });
+        yield return Pair("preferred-quorums", many, new(0, 0, true), c => c with { PreferredQuorums = false });
         // What the thesis does, and a drive on a network that has it may do (§6.1).
         yield return new("multicast", 50, [new("-with-multicast", Change: Multicast), new("-without-multicast")], [(new(0, 0, false), null)]);
         if (!quick)

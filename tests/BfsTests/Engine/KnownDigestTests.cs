@@ -19,7 +19,15 @@ public sealed class KnownDigestTests
 
     private static ClusterConfig Configured(ClusterConfig config, bool signed)
     {
-        config = config with { CheckpointPeriod = Period, LogSize = 2 * Period, ServiceStateBytes = 4 << 20, ScrubPagesPerSecond = 0 };
+        config = config with
+        {
+            CheckpointPeriod = Period,
+            LogSize = 2 * Period,
+            ServiceStateBytes = 4 << 20,
+            ScrubPagesPerSecond = 0,
+            // All replicas answer, to be compared.
+            PreferredQuorums = false,
+        };
         return signed ? config with { Mode = ClusterMode.BftPk, KeyRefreshMillis = 0, WatchdogSeconds = 0 } : config;
     }
 
