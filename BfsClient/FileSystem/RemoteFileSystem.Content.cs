@@ -58,11 +58,15 @@ public sealed partial class RemoteFileSystem
         }
     }
 
+    /// <summary>All that the file holds, if it was empty when it was opened and nothing else is known of it.</summary>
+    private OpenContent? OwnContent(OpenFile file) =>
+        file.Content is { IsWritable: true } content && content.IsValid(_nowMicros(), _options.AttributeMicros) ? content : null;
+
     /// <summary>Takes note of a write in what is kept of the file.</summary>
     /// <returns>Whether the write may wait for others: reads do not need it at the replicas, and the file is being written out of order.</returns>
     private bool WriteToContent(OpenFile file, ulong offset, ReadOnlySpan<byte> data)
     {
-        OpenContent? content = file.Content is { IsWritable: true } kept && kept.IsValid(_nowMicros(), _options.AttributeMicros) ? kept : null;
+        OpenContent? content = OwnContent(file);
         file.Node.ContentChanges();
         if (content is null)
         {
@@ -79,7 +83,7 @@ public sealed partial class RemoteFileSystem
 
     public bool TryGetOwnSize(OpenFile file, out FileAttributes attributes)
     {
-        if (file.Content is { IsWritable: true } content && !file.Node.Writes.IsEmpty && content.IsValid(_nowMicros(), _options.AttributeMicros))
+        if (!file.Node.Writes.IsEmpty && OwnContent(file) is { } content)
         {
             attributes = file.Node.Latest with { SizeBytes = (ulong)content.Length };
             return true;

@@ -98,7 +98,7 @@ public sealed partial class RemoteFileSystem
     private void OnWriteSettled(OpenFile file, FileAttributes? attributes, Asked asked)
     {
         Node node = file.Node;
-        OpenContent? content = file.Content is { IsWritable: true } kept && kept.IsValid(_nowMicros(), _options.AttributeMicros) ? kept : null;
+        OpenContent? content = OwnContent(file);
         _changes++;
         node.ContentChanges();
         if (attributes is { } known)

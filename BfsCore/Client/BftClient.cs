@@ -339,11 +339,11 @@ public sealed class BftClient
         ulong replier = 1UL << slot.Replier;
         bool replierAnswered = (slot.Silent & replier) == 0;
         bool preferredOnly = slot.Asked != _choice.All;
-        if (preferredOnly && slot.AnyReply)
+        if (preferredOnly)
         {
-            _choice.Failed(slot.Silent & ~replier);
+            _choice.Failed(slot.AnyReply ? slot.Silent & ~replier : 0);
+            _choice.NotEnough();
         }
-        _choice.NotEnough();
         if (preferredOnly && replierAnswered && slot.Silent != 0)
         {
             AskAll(slot);

@@ -142,15 +142,7 @@ internal sealed class ClientSlot(int n)
         return outstanding < quorum;
     }
 
-    private int Count(in Digest digest, ulong among)
-    {
-        int count = 0;
-        for (ulong rest = among; rest != 0; rest &= rest - 1)
-        {
-            count += _digests[BitOperations.TrailingZeroCount(rest)] == digest ? 1 : 0;
-        }
-        return count;
-    }
+    private int Count(in Digest digest, ulong among) => BitOperations.PopCount(WhoSaid(digest) & among);
 
     private static byte[] Grow(ref byte[] buffer, int bytes)
     {
