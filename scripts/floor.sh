@@ -8,16 +8,18 @@ BFS_ROOT=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 
 usage() {
   cat <<'CUT'
-Usage: scripts/floor.sh [--count N] [--size SIZE]
+Usage: scripts/floor.sh [--count N] [--size SIZE] [--write MIB]
 
 Makes a cluster of four local replicas and a drive of its own, and the same with one unreplicated server. On each, N times
 one after the other: a lookup of a name that is missing (read-only), making a directory (read-write), reading a small file
 that the kernel has not cached, and writing one. Prints for each operation, at the relay and at all servers together, how often
 they slept until something came, as the system counts it (voluntary context switches), and, of as many operations more, the system
-calls that strace counted. Everything it made is removed.
+calls that strace counted. Then the median latency of a lookup and of a chmod with pauses of 2 ms between them, as of a program that
+computes meanwhile; and the processor time that writing takes at the relay and at each server. Everything it made is removed.
 
   --count N     operations of each kind; default 500
-  --size SIZE   of the drives; default 256M
+  --size SIZE   of the drives; default 2G
+  --write MIB   how much is written; default 512
   --help        this text
 
 Needs strace and python3. The counts are of the operations one by one; under load several share calls. Whoever expects something looks
@@ -25,12 +27,17 @@ for it before sleeping: strace, which makes everything slower, counts more calls
 CUT
 }
 
-count=500 size=256M
+count=500 size=2G mib=512
 while [ $# -gt 0 ]; do
   case "$1" in
     --count)
       need_number "$1" "${2:-}"
       count=$2
+      shift
+      ;;
+    --write)
+      need_number "$1" "${2:-}"
+      mib=$2
       shift
       ;;
     --size)
@@ -76,6 +83,53 @@ for i in range(first, first + count):
 CUT
 }
 
+# latencies NAME: of operations with pauses.
+latencies() {
+  python3 - "$drive" "$1" "$count" <<'CUT'
+import os, statistics, sys, time
+drive, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+path = f"{drive}/paused"
+open(path, "w").close()
+kinds = {"lookup": lambda i: os.path.exists(f"{drive}/nothing{i}"), "chmod": lambda i: os.chmod(path, 0o600 + i % 2)}
+for kind, operation in kinds.items():
+    took = []
+    for i in range(count):
+        time.sleep(0.002)
+        start = time.perf_counter_ns()
+        operation(i)
+        took.append(time.perf_counter_ns() - start)
+    print(f"{name:7} {kind:7} after a pause of 2 ms: {statistics.median(took) / 1000:.0f} us")
+CUT
+}
+
+# processor PID...: milliseconds that all their threads have had.
+processor() { for pid in "$@"; do cat "/proc/$pid"/task/*/schedstat; done | awk '{ n += $1 } END { printf "%d", n / 1000000 }'; }
+
+# writing NAME: so much at once, after the first 64 MiB.
+writing() {
+  local at_servers at_relay millis
+  write_mib first 64 >/dev/null
+  at_servers=$(processor $(servers)) at_relay=$(processor "$(relay)")
+  millis=$(write_mib second "$mib")
+  at_servers=$(($(processor $(servers)) - at_servers)) at_relay=$(($(processor "$(relay)") - at_relay))
+  awk -v name="$1" -v mib="$mib" -v millis="$millis" -v s="$at_servers" -v n="$(servers | wc -l)" -v r="$at_relay" 'BEGIN {
+    printf "%-7s write %d MiB: %.2f ms for each; processor time %.2f ms at each server, %.2f at the relay\n", name, mib, millis / mib, s / n / mib, r / mib }'
+}
+
+# write_mib NAME MIB: prints the milliseconds that it took, with fsync.
+write_mib() {
+  python3 - "$drive/$1" "$2" <<'CUT'
+import os, sys, time
+data = os.urandom(1 << 20)
+start = time.perf_counter()
+with open(sys.argv[1], "wb", buffering=0) as file:
+    for _ in range(int(sys.argv[2])):
+        file.write(data)
+    os.fsync(file.fileno())
+print(round((time.perf_counter() - start) * 1000))
+CUT
+}
+
 # tally SLEEPS FILE...: for each operation, the sleeps and the calls that matter.
 tally() {
   local slept=$1
@@ -115,6 +169,8 @@ measure() {
     printf '%-7s %-7s %-8s%s\n' "$name" "$kind" servers "$(tally "$at_servers" "${files[@]}")"
     printf '%-7s %-7s %-8s%s\n' "$name" "$kind" relay "$(tally "$at_relay" "$scratch/$(relay).calls")"
   done
+  latencies "$name"
+  writing "$name"
   run_bfs unmount "$drive" >/dev/null
   run_bfs cluster stop >/dev/null 2>&1 || true
   rm -rf -- "$BFS_HOME"

@@ -25,6 +25,9 @@ public sealed class OpenFile
 
     internal OpenMode Mode { get; }
 
+    /// <summary>Whether it was opened for writing, so that closing has something to push out and to report.</summary>
+    internal bool IsWritable => (Mode & (OpenMode.Write | OpenMode.ReadWrite)) != 0;
+
     /// <summary>How many of the node's write errors were reported here; like errseq of Linux.</summary>
     internal int SeenErrors { get; set; }
 
@@ -32,6 +35,9 @@ public sealed class OpenFile
 
     /// <summary>What came with the opening and was not read yet.</summary>
     internal OpenContent? Content { get; set; }
+
+    /// <summary>All that the file holds, if it was empty when it was opened and is written here.</summary>
+    internal OwnContent? Own { get; set; }
 }
 
 /// <summary>Entries of a directory that were fetched together.</summary>

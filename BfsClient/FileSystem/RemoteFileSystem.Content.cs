@@ -33,7 +33,7 @@ public sealed partial class RemoteFileSystem
         bool whole = reader.Ok && (reader.Remaining == 0 || (ulong)reader.Remaining == attributes.SizeBytes);
         if (result.Status == Errno.Ok && whole && reader.Remaining > 0)
         {
-            content.Keep(open, attributes, asked.Micros, changes);
+            content.Keep(open, (int)attributes.SizeBytes, new Freshness(attributes, asked.Micros, changes));
         }
         else
         {
@@ -45,51 +45,6 @@ public sealed partial class RemoteFileSystem
         }
         await _writes.DrainAsync(node);
         return node.Learn(attributes, asked);
-    }
-
-    /// <summary>A file that is empty when it is opened for reading and writing is known whole, and stays so while it is written here.</summary>
-    private void KeepIfEmpty(OpenFile open, in FileAttributes attributes, long askedMicros)
-    {
-        const OpenMode needed = OpenMode.ReadWrite | OpenMode.WithContent;
-        if ((open.Mode & needed) == needed && MayKeepContent && attributes.SizeBytes == 0 && open.Node.Writes.IsEmpty
-            && attributes.CtimeNanos == open.Node.LatestCtimeNanos && _contents.TryRent(out OpenContent? content))
-        {
-            content.KeepEmpty(open, attributes, askedMicros);
-        }
-    }
-
-    /// <summary>All that the file holds, if it was empty when it was opened and nothing else is known of it.</summary>
-    private OpenContent? OwnContent(OpenFile file) =>
-        file.Content is { IsWritable: true } content && content.IsValid(_nowMicros(), _options.AttributeMicros) ? content : null;
-
-    /// <summary>Takes note of a write in what is kept of the file.</summary>
-    /// <returns>Whether the write may wait for others: reads do not need it at the replicas, and the file is being written out of order.</returns>
-    private bool WriteToContent(OpenFile file, ulong offset, ReadOnlySpan<byte> data)
-    {
-        OpenContent? content = OwnContent(file);
-        file.Node.ContentChanges();
-        if (content is null)
-        {
-            return false;
-        }
-        if (!content.TryWrite(offset, data))
-        {
-            _contents.Return(content);
-            return false;
-        }
-        content.Follow(file.Node);
-        return content.IsWrittenOutOfOrder;
-    }
-
-    public bool TryGetOwnSize(OpenFile file, out FileAttributes attributes)
-    {
-        if (!file.Node.Writes.IsEmpty && OwnContent(file) is { } content)
-        {
-            attributes = file.Node.Latest with { SizeBytes = (ulong)content.Length };
-            return true;
-        }
-        attributes = default;
-        return false;
     }
 
     /// <summary>Reads from what came with the opening, if that is still the file's content. Gives it back when it is of no more use.</summary>

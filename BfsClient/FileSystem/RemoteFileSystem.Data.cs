@@ -10,7 +10,7 @@ public sealed partial class RemoteFileSystem
 
     public ValueTask<Outcome<int>> ReadAsync(OpenFile file, ulong offset, Memory<byte> destination, CallToken? call)
     {
-        if (TryReadContent(file, offset, destination.Span, out int kept))
+        if (TryReadOwn(file, offset, destination.Span, out int kept) || TryReadContent(file, offset, destination.Span, out kept))
         {
             return new(kept);
         }
@@ -41,7 +41,7 @@ public sealed partial class RemoteFileSystem
     }
 
     public ValueTask<Errno> FlushAsync(OpenFile file) =>
-        (file.Mode & (OpenMode.Write | OpenMode.ReadWrite)) == 0 ? new(Errno.Ok)
+        !file.IsWritable ? new(Errno.Ok)
             : file.Node.Writes.IsEmpty ? new(TakeError(file))
             : DrainThenTakeErrorAsync(file);
 
@@ -98,17 +98,14 @@ public sealed partial class RemoteFileSystem
     private void OnWriteSettled(OpenFile file, FileAttributes? attributes, Asked asked)
     {
         Node node = file.Node;
-        OpenContent? content = OwnContent(file);
+        OwnContent? content = OwnContent(file);
         _changes++;
         node.ContentChanges();
         if (attributes is { } known)
         {
             bool modeChanged = node.HasSetId;
             node.Learn(known, asked);
-            if (content is not null && known.SizeBytes <= (ulong)content.Length)
-            {
-                content.Follow(node);
-            }
+            FollowOwn(content, known);
             if (modeChanged && !node.HasSetId && node.OpenCount > 0)
             {
                 SetIdCleared?.Invoke(node.Handle);

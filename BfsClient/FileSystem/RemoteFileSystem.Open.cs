@@ -38,6 +38,7 @@ public sealed partial class RemoteFileSystem
     {
         file.Page = null;
         DropContent(file);
+        DropOwn(file);
         _writes.Urge(file.Node);
         file.Node.OpenCount--;
         DropIfUnused(file.Node, file.Opener);

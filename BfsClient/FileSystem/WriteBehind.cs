@@ -84,6 +84,8 @@ internal sealed class WriteBehind(IInvoker invoker, BackgroundWork work, WriteSe
         {
             return default;
         }
+        // Held data does not go by itself.
+        SendHeldLong();
         var signal = Signal.Rent();
         _waitingForRoom.Enqueue(signal);
         return signal.Task;

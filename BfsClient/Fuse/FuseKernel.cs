@@ -91,6 +91,7 @@ internal static class FuseConstants
     public const uint GetAttrHasHandle = 1 << 0;
     public const uint OpenDirectIo = 1 << 0;
     public const uint OpenKeepCache = 1 << 1;
+    public const uint OpenNoFlush = 1 << 5;
     public const uint WriteKillSuidSgid = 1 << 2;
 
     /// <summary>fuse_out_header.error of a message that nobody asked for: drop cached attributes or pages.</summary>

@@ -109,10 +109,11 @@ internal sealed partial class FuseSession
     private FuseOpenOut OpenOutOf(OpenFile file, out bool attributesHold)
     {
         bool pagesHold = _kernel.Opened(file.Attributes, out attributesHold);
+        uint flags = _options.Strict ? FuseConstants.OpenDirectIo : pagesHold ? FuseConstants.OpenKeepCache : 0;
         return new FuseOpenOut
         {
             FileHandle = _handles.Add(file),
-            OpenFlags = _options.Strict ? FuseConstants.OpenDirectIo : pagesHold ? FuseConstants.OpenKeepCache : 0,
+            OpenFlags = file.IsWritable ? flags : flags | FuseConstants.OpenNoFlush,
         };
     }
 

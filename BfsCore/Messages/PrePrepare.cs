@@ -1,4 +1,4 @@
-using System.Security.Cryptography;
+using BfsCore.Crypto;
 using static BfsCore.Messages.MessageHeader;
 
 namespace BfsCore.Messages;
@@ -187,7 +187,7 @@ public readonly ref struct PrePrepare
         I64(scratch, 0, timeNanos);
         U32(scratch, 8, (uint)count);
         Span<byte> result = stackalloc byte[Digest.SizeBytes];
-        SHA256.HashData(scratch[..(12 + (count * Digest.SizeBytes))], result);
+        Sha256.Hash(scratch[..(12 + (count * Digest.SizeBytes))], result);
         return Digest.Read(result);
     }
 }

@@ -1,4 +1,4 @@
-using System.Security.Cryptography;
+using BfsCore.Crypto;
 using static BfsCore.Messages.MessageHeader;
 
 namespace BfsCore.Messages;
@@ -43,7 +43,7 @@ public readonly ref struct Relay
     public bool DigestIsRight()
     {
         Span<byte> computed = stackalloc byte[Digest.SizeBytes];
-        SHA256.HashData(Request, computed);
+        Sha256.Hash(Request, computed);
         return computed.SequenceEqual(Message.Slice(16, Digest.SizeBytes));
     }
 
@@ -56,7 +56,7 @@ public readonly ref struct Relay
         MessageHeader.Write(m, MessageTag.Relay, 0, size);
         U16(m, 8, replica.Value);
         U32(m, 12, (uint)request.Length);
-        SHA256.HashData(request, m.Slice(16, Digest.SizeBytes));
+        Sha256.Hash(request, m.Slice(16, Digest.SizeBytes));
         request.CopyTo(m[HeaderBytes..]);
         return size;
     }

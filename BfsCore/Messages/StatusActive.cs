@@ -1,4 +1,4 @@
-using System.Security.Cryptography;
+using BfsCore.Crypto;
 using static BfsCore.Messages.MessageHeader;
 
 namespace BfsCore.Messages;
@@ -72,7 +72,7 @@ public readonly ref struct StatusActive
             return false;
         }
         Span<byte> computed = stackalloc byte[Digest.SizeBytes];
-        SHA256.HashData(message[HeaderBytes..^format.AuthenticatorBytes], computed);
+        Sha256.Hash(message[HeaderBytes..^format.AuthenticatorBytes], computed);
         if (!computed.SequenceEqual(message.Slice(40, Digest.SizeBytes)))
         {
             return false;
@@ -125,7 +125,7 @@ public readonly ref struct StatusActive
             I64(_buffer, 24, lastExecuted.Value);
             U16(_buffer, 32, replica.Value);
             U16(_buffer, 34, _missing);
-            SHA256.HashData(_buffer[HeaderBytes..(size - _format.AuthenticatorBytes)], _buffer[40..]);
+            Sha256.Hash(_buffer[HeaderBytes..(size - _format.AuthenticatorBytes)], _buffer[40..]);
             return size;
         }
     }

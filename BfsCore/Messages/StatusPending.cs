@@ -1,4 +1,4 @@
-using System.Security.Cryptography;
+using BfsCore.Crypto;
 using static BfsCore.Messages.MessageHeader;
 
 namespace BfsCore.Messages;
@@ -47,7 +47,7 @@ public readonly ref struct StatusPending
             return false;
         }
         Span<byte> computed = stackalloc byte[Digest.SizeBytes];
-        SHA256.HashData(message[HeaderBytes..^format.AuthenticatorBytes], computed);
+        Sha256.Hash(message[HeaderBytes..^format.AuthenticatorBytes], computed);
         if (!computed.SequenceEqual(message.Slice(40, Digest.SizeBytes)))
         {
             return false;
@@ -81,7 +81,7 @@ public readonly ref struct StatusPending
             I64(buffer, HeaderBytes + (i * WantedBytes), wanted[i].Seq.Value);
             wanted[i].Digest.Write(buffer[(HeaderBytes + (i * WantedBytes) + 8)..]);
         }
-        SHA256.HashData(buffer.Slice(HeaderBytes, count * WantedBytes), buffer[40..]);
+        Sha256.Hash(buffer.Slice(HeaderBytes, count * WantedBytes), buffer[40..]);
         return size;
     }
 }

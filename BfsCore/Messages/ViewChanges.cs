@@ -1,4 +1,4 @@
-using System.Security.Cryptography;
+using BfsCore.Crypto;
 using static BfsCore.Messages.MessageHeader;
 
 namespace BfsCore.Messages;
@@ -53,7 +53,7 @@ public readonly ref struct ViewChange
         get
         {
             Span<byte> digest = stackalloc byte[Digest.SizeBytes];
-            SHA256.HashData(Message[8..HeaderBytes], digest);
+            Sha256.Hash(Message[8..HeaderBytes], digest);
             return Digest.Read(digest);
         }
     }
@@ -91,7 +91,7 @@ public readonly ref struct ViewChange
             return false;
         }
         Span<byte> computed = stackalloc byte[Digest.SizeBytes];
-        SHA256.HashData(message[HeaderBytes..^format.AuthenticatorBytes], computed);
+        Sha256.Hash(message[HeaderBytes..^format.AuthenticatorBytes], computed);
         var parsed = new ViewChange(message);
         if (!computed.SequenceEqual(message.Slice(32, Digest.SizeBytes)) || !parsed.EntriesMakeSense(config))
         {
@@ -162,7 +162,7 @@ public readonly ref struct ViewChange
         at = WriteEntries(buffer, at, prepared);
         at = WriteEntries(buffer, at, prePrepared);
         certificates.CopyTo(buffer[at..]);
-        SHA256.HashData(buffer[HeaderBytes..(at + certificates.Length)], buffer[32..]);
+        Sha256.Hash(buffer[HeaderBytes..(at + certificates.Length)], buffer[32..]);
         return size;
     }
 
@@ -297,7 +297,7 @@ public readonly ref struct NewView
             return false;
         }
         Span<byte> computed = stackalloc byte[Digest.SizeBytes];
-        SHA256.HashData(message[HeaderBytes..^format.AuthenticatorBytes], computed);
+        Sha256.Hash(message[HeaderBytes..^format.AuthenticatorBytes], computed);
         if (!computed.SequenceEqual(message.Slice(64, Digest.SizeBytes)))
         {
             return false;
@@ -331,7 +331,7 @@ public readonly ref struct NewView
         int at = ViewChange.WriteEntries(buffer, HeaderBytes, viewChanges);
         at = ViewChange.WriteEntries(buffer, at, batches);
         prePrepareSignatures.CopyTo(buffer[at..]);
-        SHA256.HashData(buffer[HeaderBytes..(at + prePrepareSignatures.Length)], buffer[64..]);
+        Sha256.Hash(buffer[HeaderBytes..(at + prePrepareSignatures.Length)], buffer[64..]);
         return size;
     }
 }

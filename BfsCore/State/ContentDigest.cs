@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
-using System.Security.Cryptography;
+using BfsCore.Crypto;
 
 namespace BfsCore.State;
 
@@ -71,7 +71,7 @@ public static class ContentDigest
         head.CopyTo(input[prefix.Length..]);
         digests.CopyTo(input[(prefix.Length + head.Length)..]);
         Digest digest = default;
-        SHA256.HashData(input, MemoryMarshal.AsBytes(new Span<Digest>(ref digest)));
+        Sha256.Hash(input, MemoryMarshal.AsBytes(new Span<Digest>(ref digest)));
         return digest;
     }
 }

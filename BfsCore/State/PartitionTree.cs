@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
-using System.Security.Cryptography;
+using BfsCore.Crypto;
 
 namespace BfsCore.State;
 
@@ -91,7 +91,7 @@ internal sealed unsafe class PartitionTree : IDisposable
     private static Digest Hash(ReadOnlySpan<byte> bytes)
     {
         Digest digest = default;
-        SHA256.HashData(bytes, MemoryMarshal.AsBytes(new Span<Digest>(ref digest)));
+        Sha256.Hash(bytes, MemoryMarshal.AsBytes(new Span<Digest>(ref digest)));
         return digest;
     }
 

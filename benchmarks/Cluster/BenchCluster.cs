@@ -12,6 +12,9 @@ namespace BfsBench;
 /// <summary>Servers of a simple service as processes of their own, in a temporary cluster, on loopback.</summary>
 internal sealed class BenchCluster : IDisposable
 {
+    /// <summary>Bytes after which a server's log begins anew.</summary>
+    private const long LogBytes = 16 << 20;
+
     private readonly List<Process> _servers = [];
     private readonly Scratch _scratch = new("cluster");
     private readonly string _service;
@@ -119,10 +122,11 @@ internal sealed class BenchCluster : IDisposable
         {
             replica.StateTransferred = report => Console.WriteLine(
                 $"transferred {report.Checkpoint.Value} {report.Fetched} {report.Micros}");
-            // The log of a real replica begins anew with each saved image; here nothing is saved, and it must not grow.
+            // The log of a real replica begins anew with each saved image; here nothing is saved, and it must not grow. It is so short
+            // that warming up has written all its blocks once: the first time takes twice as long.
             replica.CheckpointBecameStable = _ =>
             {
-                if (votes.Bytes > 128 << 20)
+                if (votes.Bytes > LogBytes)
                 {
                     replica.RestartLog();
                 }

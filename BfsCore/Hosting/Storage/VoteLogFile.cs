@@ -27,7 +27,7 @@ public sealed unsafe class VoteLogFile : IVoteLog, IDisposable
     private const long KeptBytes = 96L << 20;
 
     /// <summary>Records from this size on do not go through the mapping.</summary>
-    private const int LargeBytes = 8192;
+    private const int LargeBytes = 16 * 1024;
 
     private const int BootIdAt = 16;
     private const int CleanAt = 32;

@@ -14,13 +14,19 @@ internal sealed class FileSystemFixture : IDisposable
     private readonly SynchronizationContext? _context = SynchronizationContext.Current;
 
     public FileSystemFixture(bool strict = false, int slots = 64, long attributeMicros = 1_000_000, long timeoutMicros = 0,
-        Executor? service = null)
+        Executor? service = null, Func<long>? clock = null, bool timers = true)
     {
         // As on a relay's thread: continuations run where the operation completes.
         SynchronizationContext.SetSynchronizationContext(null);
         Invoker = new TestInvoker(Loop, service ?? Drive.Execute, slots, turns: 2, timeoutMicros);
         Files = new RemoteFileSystem(Invoker, new FileSystemOptions(attributeMicros, strict, Root),
-            () => Loop.Now.MonotonicMicros, (time, action) => Loop.AddTimer(time, action));
+            clock ?? (() => Loop.Now.MonotonicMicros), (time, action) =>
+            {
+                if (timers)
+                {
+                    Loop.AddTimer(time, action);
+                }
+            });
     }
 
     public EventLoop Loop { get; } = new();

@@ -63,17 +63,28 @@ public sealed class FuseSessionTests : IDisposable
     [Fact]
     public void PagesAndAttributesAreKeptOnlyIfNothingChanged()
     {
+        const uint changed = FuseConstants.OpenNoFlush, unchanged = FuseConstants.OpenNoFlush | FuseConstants.OpenKeepCache;
         FileHandle file = _fixture.Create("a").Handle;
-        Assert.Equal(0u, Open(file, out bool invalidated));
+        Assert.Equal(changed, Open(file, out bool invalidated));
         Assert.True(invalidated);
-        Assert.Equal(FuseConstants.OpenKeepCache, Open(file, out invalidated));
+        Assert.Equal(unchanged, Open(file, out invalidated));
         Assert.False(invalidated);
         _fixture.Drive.ChangeElsewhere(file, [1, 2, 3]);
-        Assert.Equal(0u, Open(file, out invalidated));
+        Assert.Equal(changed, Open(file, out invalidated));
         Assert.True(invalidated);
-        Assert.Equal(FuseConstants.OpenKeepCache, Open(file, out _));
+        Assert.Equal(unchanged, Open(file, out _));
         Ask(FuseOpcode.Forget, file.Packed, new byte[8]);
-        Assert.Equal(0u, Open(file, out _));
+        Assert.Equal(changed, Open(file, out _));
+    }
+
+    [Fact]
+    public void ClosingAsksOnlyIfTheFileWasOpenedForWriting()
+    {
+        const uint writeOnly = 1, readWrite = 2;
+        FileHandle file = _fixture.Create("a").Handle;
+        Assert.Equal(FuseConstants.OpenNoFlush, Open(file, out _) & FuseConstants.OpenNoFlush);
+        Assert.Equal(0u, Open(file, out _, writeOnly) & FuseConstants.OpenNoFlush);
+        Assert.Equal(0u, Open(file, out _, readWrite) & FuseConstants.OpenNoFlush);
     }
 
     [Fact]
@@ -100,7 +111,7 @@ public sealed class FuseSessionTests : IDisposable
         TestKernel strict = new(_fixture, strict: true);
         FileHandle file = _fixture.Create("a").Handle;
         (_, byte[] opened) = strict.Ask(FuseOpcode.Open, file.Packed, Bytes(new FuseOpenIn()));
-        Assert.Equal(FuseConstants.OpenDirectIo, MemoryMarshal.Read<FuseOpenOut>(opened).OpenFlags);
+        Assert.Equal(FuseConstants.OpenDirectIo | FuseConstants.OpenNoFlush, MemoryMarshal.Read<FuseOpenOut>(opened).OpenFlags);
     }
 
     [Fact]

@@ -11,7 +11,7 @@ namespace BfsTests.Fuse;
 public class OwnContentTests
 {
     private const OpenMode Mode = OpenMode.ReadWrite | OpenMode.WithContent;
-    private const int Most = OpenContent.MaxBytes;
+    private const int Most = 2 * OwnContent.ChunkBytes;
 
     [Fact]
     public void PartsAreReadBackAndGoTogetherWhenTheFileIsClosed()
@@ -123,6 +123,65 @@ public class OwnContentTests
         Assert.Equal([(100ul, 50), (0ul, 50)], fixture.Drive.Writes.Select(w => (w.Offset, w.Length)));
         Assert.Equal(150, Read(fixture, file, 0, new byte[200]));
         Assert.DoesNotContain(FileOp.Read, fixture.Drive.Log);
+    }
+
+    [Fact]
+    public void AFileThatGrowsTooLongIsReadFromTheReplicas()
+    {
+        using FileSystemFixture fixture = new();
+        OpenFile file = fixture.Create("a", Mode);
+        Write(fixture, file, OwnContents.MaxFileBytes - 10, Pattern(10, 0));
+        Assert.Equal(OwnContents.MaxFileBytes, file.Own!.Length);
+        byte[] read = new byte[30];
+        Assert.Equal(20, Read(fixture, file, OwnContents.MaxFileBytes - 20, read));
+        Assert.Equal([.. new byte[10], .. Pattern(10, 0)], read[..20]);
+        Assert.DoesNotContain(FileOp.Read, fixture.Drive.Log);
+        Write(fixture, file, OwnContents.MaxFileBytes, Pattern(1, 0));
+        Assert.Null(file.Own);
+        Assert.Equal(21, Read(fixture, file, OwnContents.MaxFileBytes - 20, read));
+        Assert.Contains(FileOp.Read, fixture.Drive.Log);
+    }
+
+    [Fact]
+    public void WhoWaitsForRoomDoesNotWaitForTheTimeThatDataIsHeld()
+    {
+        const int frame = FileLimits.MaxTransferBytes;
+        using FileSystemFixture fixture = new(timers: false);
+        OpenFile file = fixture.Create("a", Mode);
+        // A part that waits for more, and more data behind it than may be outstanding.
+        Write(fixture, file, 100, Pattern(10, 0));
+        Write(fixture, file, frame, Pattern(OwnContents.MaxFileBytes - frame, 0));
+        Assert.Empty(fixture.Drive.Writes);
+        Task<Errno>[] writes = [.. new[] { "b", "c" }.Select(name =>
+            fixture.Files.WriteAsync(fixture.Create(name, Mode), 100, Pattern(frame - 200, 0), true).AsTask())];
+        for (int turn = 0; turn < 100 && !writes.All(w => w.IsCompleted); turn++)
+        {
+            fixture.Loop.Post(() => { });
+            fixture.Loop.RunOnce();
+        }
+        Assert.All(writes, w => Assert.True(w.IsCompletedSuccessfully));
+        Assert.True(fixture.Files.UnwrittenBytes <= WriteBehind.MaxOutstandingBytes);
+        Assert.NotEmpty(fixture.Drive.Writes);
+    }
+
+    [Fact]
+    public void AllFilesTogetherTakeABoundedPartOfTheMemory()
+    {
+        long now = 0;
+        using FileSystemFixture fixture = new(clock: () => now);
+        OpenFile[] files = [.. Enumerable.Range(0, 4).Select(i => fixture.Create($"{i}", Mode))];
+        byte[] last = Pattern(10, 0);
+        Write(fixture, files[0], OwnContents.MaxFileBytes - 10, last);
+        Write(fixture, files[1], OwnContents.MaxFileBytes - 10, last);
+        Write(fixture, files[2], 0, last);
+        Assert.Equal([true, true, false, true], files.Select(f => f.Own is not null));
+        // A file that is closed, or was opened too long ago, makes room for others.
+        fixture.Files.Release(files[0]);
+        Write(fixture, files[3], OwnContents.MaxFileBytes - 10, last);
+        now += 2_000_000;
+        OpenFile late = fixture.Create("late", Mode);
+        Write(fixture, late, 0, last);
+        Assert.Equal([false, false, false, false, true], files.Append(late).Select(f => f.Own is not null));
     }
 
     [Fact]

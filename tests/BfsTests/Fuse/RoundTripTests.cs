@@ -103,6 +103,24 @@ public sealed class RoundTripTests : IDisposable
     }
 
     [Fact]
+    public void LinkingALargeProgramIsAnOperationForEachPieceOfIt()
+    {
+        (FuseEntryOut entry, ulong handle) = Create("a");
+        var file = FileHandle.Unpack(entry.NodeId);
+        const int half = 3 * FileLimits.MaxTransferBytes;
+        Costs("two parts in turn, and all of it is known", () =>
+        {
+            for (int at = 0; at < half; at += Page)
+            {
+                Write(file, handle, half + at, Page);
+                Write(file, handle, at, Page);
+                Assert.Equal(half + at + Page - (at / 2), Read(file, handle, at / 2, 2 * half));
+            }
+        }, [.. Enumerable.Repeat(FileOp.Write, 2 * half / FileLimits.MaxTransferBytes)]);
+        Costs("", () => Close(file, handle));
+    }
+
+    [Fact]
     public void RemovingAFileIsOneOperation()
     {
         FileHandle file = NewFile("a", 100);
