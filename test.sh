@@ -54,6 +54,11 @@ clean_up() {
   rm -rf -- "$scratch"
 }
 
+# failures: what was printed for each failed test; the end of a long output shows what to look at.
+failures() {
+  awk '/^(  (Passed|Skipped) |\[xUnit|Results File)/ { shown = 0 } /^  Failed / { shown = 1 } shown' "$scratch/output"
+}
+
 # counter NAME: the sum of one of the counters in the result files.
 counter() {
   local sum=0 value
@@ -95,7 +100,7 @@ trap 'exit 130' INT TERM
 arguments=(--no-build -c Release --nologo --results-directory "$scratch/results" --logger trx --logger "console;verbosity=normal")
 [ -z "$filter" ] || arguments+=(--filter "$filter")
 code=0
-TMPDIR=$scratch dotnet test BfsFs.sln "${arguments[@]}" || code=$?
+TMPDIR=$scratch dotnet test BfsFs.sln "${arguments[@]}" | tee "$scratch/output" || code=$?
 
 passed=$(counter passed) failed=$(counter failed)
 skipped=$(($(counter total) - $(counter executed)))
@@ -107,5 +112,6 @@ elif [ "$passed" = 0 ] && [ "$failed" = 0 ]; then
   say "no test was run"
   failed=1
 fi
+failures
 say "$passed passed, $failed failed"
 [ "$failed" = 0 ]
