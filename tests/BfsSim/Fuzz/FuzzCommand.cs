@@ -28,6 +28,7 @@ internal static class FuzzCommand
         var runner = new FuzzRunner(seed, threads);
         runner.Run(inputs, time, AnsiConsole.Console);
         runner.Report(AnsiConsole.Console);
+        AnsiConsole.WriteLine(runner.InputsDone < inputs ? $"{runner.InputsDone} of {inputs} inputs done" : $"all {inputs} inputs done");
         return runner.Failures == 0 ? 0 : 1;
     }
 

@@ -11,8 +11,8 @@ public sealed class FuzzRunner(long seed, int threads)
     private const int LongestInputMillis = 20_000;
     private const int EpisodesPerMeasure = 8;
 
-    /// <summary>Managed memory that all threads' clusters together may take, bytes per thread.</summary>
-    private const long MaxHeapPerThread = 400L << 20;
+    /// <summary>Managed memory that the process may have in use, bytes per thread; several times what they take.</summary>
+    private const long MaxHeapPerThread = 100L << 20;
 
     private readonly Lock _lock = new();
     private readonly Dictionary<string, (FuzzFailure Failure, int Count)> _failures = [];
