@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
 namespace BfsCore.State;
 
 // What the storage layer needs: which pages differ from the image on disk, and a start from such an image.
@@ -41,6 +44,41 @@ public sealed unsafe partial class PagedState
             _dirty.AddAll(_saving);
         }
         _saving.Clear();
+    }
+
+    /// <summary>How many pages there are up to the last one that is not zero at checkpoint <paramref name="n"/>, which must be held.</summary>
+    internal long EndOfUse(SeqNum n)
+    {
+        if (NodeDigestAt(n, 0, 0).IsZero)
+        {
+            return 0;
+        }
+        long index = 0;
+        for (int level = 1; level < Levels; level++)
+        {
+            index = Math.Min((index + 1) * Fanout, NodesAt(level)) - 1;
+            while (NodeDigestAt(n, level, index).IsZero)
+            {
+                index--;
+            }
+        }
+        return index + 1;
+    }
+
+    /// <summary>
+    /// Pages at checkpoint <paramref name="n"/>, which must be held, from one on: at most so many, and as many as lie beside each other
+    /// in memory. Valid until the state is next changed.
+    /// </summary>
+    internal ReadOnlySpan<byte> PagesAt(SeqNum n, long first, long most)
+    {
+        ref byte start = ref MemoryMarshal.GetReference(PageAt(n, first));
+        int count = 1;
+        while (count < most
+            && Unsafe.AreSame(ref Unsafe.Add(ref start, count * PageBytes), ref MemoryMarshal.GetReference(PageAt(n, first + count))))
+        {
+            count++;
+        }
+        return MemoryMarshal.CreateReadOnlySpan(ref start, count * PageBytes);
     }
 
     /// <summary>

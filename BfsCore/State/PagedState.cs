@@ -18,7 +18,7 @@ public sealed unsafe partial class PagedState : IDisposable
     private const int PageBits = 12;
 
     private readonly byte* _base;
-    private readonly IDisposable? _owner;
+    private readonly IPageMemory? _owner;
 
     /// <summary>The epoch in which a page was last recorded; compared with the current one on every modification.</summary>
     private readonly long* _stamps;
@@ -42,7 +42,7 @@ public sealed unsafe partial class PagedState : IDisposable
     }
 
     /// <summary>Memory that somebody else provides and frees: a mapped file.</summary>
-    internal PagedState(byte* memory, long pages, IDisposable? owner)
+    internal PagedState(byte* memory, long pages, IPageMemory? owner)
     {
         _base = memory;
         _owner = owner;
@@ -150,6 +150,7 @@ public sealed unsafe partial class PagedState : IDisposable
 
     private void RecordPage(long page)
     {
+        _owner?.BeforeModifying(page);
         // A write that changes nothing: of a mapped page that is not this process's own yet, a read before the first write
         // (and copying reads its destination) costs a second page fault.
         Interlocked.Or(ref *(long*)(_base + (page << PageBits)), 0);

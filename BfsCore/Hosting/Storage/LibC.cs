@@ -10,6 +10,8 @@ internal static unsafe partial class LibC
     public const int ProtWrite = 2;
     public const int MapShared = 1;
     public const int MapPrivate = 2;
+    public const int MapFixed = 0x10;
+    public const int MapAnonymous = 0x20;
     public const int MapNoReserve = 0x4000;
     public const int MadvRandom = 1;
     public const int MadvDontNeed = 4;
@@ -22,6 +24,9 @@ internal static unsafe partial class LibC
 
     [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
     public static partial void* Map(void* address, nuint length, int protection, int flags, SafeFileHandle file, long offset);
+
+    [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
+    public static partial void* MapAnonymously(void* address, nuint length, int protection, int flags, int noFile, long offset);
 
     [LibraryImport("libc", EntryPoint = "munmap", SetLastError = true)]
     public static partial int Unmap(void* address, nuint length);

@@ -108,16 +108,7 @@ internal sealed unsafe class StateDisk : IStateDisk
         SyncDirectory();
     }
 
-    public MappedImage MapImage()
-    {
-        long bytes = Length(StatePart.Image);
-        // Not reserved: a sparse image may be larger than memory; modified pages are saved and given back.
-        void* memory = LibC.Map(null, (nuint)bytes, LibC.ProtRead | LibC.ProtWrite,
-            LibC.MapPrivate | LibC.MapNoReserve, _image, 0);
-        return memory == LibC.MapFailed
-            ? throw LibC.Error("mapping state.image")
-            : new MappedImage((byte*)memory, bytes);
-    }
+    public MappedImage MapImage() => new(_image, Length(StatePart.Image));
 
     public void Dispose()
     {

@@ -1,3 +1,5 @@
+using BfsCore.State;
+
 namespace BfsCore.Hosting.Storage;
 
 // Saving: at once, or in three steps of which the long one may run on another thread.
@@ -23,8 +25,9 @@ public sealed unsafe partial class StateFile
     }
 
     /// <summary>
-    /// The first step: what is to be saved is written into the journal, as of the checkpoint. Afterwards the state may go on
-    /// to change, and the checkpoint may be discarded.
+    /// The first step: what is to be saved is written, as of the checkpoint: pages behind all that the image has in use to their places,
+    /// where nothing is lost by it, the others into the journal. Afterwards the state may go on to change, and the checkpoint may be
+    /// discarded.
     /// </summary>
     /// <exception cref="StateFileException">As above; nothing was begun.</exception>
     public void BeginSave(SeqNum stable, bool cleanStop = false)
@@ -32,12 +35,13 @@ public sealed unsafe partial class StateFile
         // Saving a damaged state would give it a right digest.
         BfsAssert.That(State.IsTrusted && !IsSaving);
         BfsAssert.That(State.HasCheckpoint(stable) && stable >= SavedCheckpoint);
-        var target = new StateMeta(State.PageCount, stable, State.CheckpointDigest(stable), cleanStop, _meta.Cluster);
+        var target = new StateMeta(
+            State.PageCount, stable, State.CheckpointDigest(stable), cleanStop, State.EndOfUse(stable), _meta.Cluster);
         try
         {
             FinishPending();
             State.BeginSave(stable);
-            _save = new ImageSave(target, State.Saving.Count == 0 ? null : WriteJournal(target));
+            _save = State.Saving.Count == 0 ? new ImageSave(target, null) : WritePages(target);
         }
         catch (IOException e)
         {
@@ -46,7 +50,8 @@ public sealed unsafe partial class StateFile
     }
 
     /// <summary>
-    /// The second step, on any thread: makes the journal durable, then the image. A failure is told by <see cref="EndSave"/>.
+    /// The second step, on any thread: makes what was written durable, then brings the journal's pages to the image. A failure is told by
+    /// <see cref="EndSave"/>.
     /// </summary>
     public void RunSave()
     {
@@ -55,7 +60,9 @@ public sealed unsafe partial class StateFile
         {
             if (save.Journal is { } journal)
             {
-                _disk.Sync(StatePart.Journal);
+                // First the pages that are in their places: whoever finds the journal complete counts on them.
+                _disk.Sync(StatePart.Image);
+                journal.Complete(_disk);
                 save.JournalIsDurable = true;
                 journal.Apply(_disk);
             }
@@ -73,9 +80,9 @@ public sealed unsafe partial class StateFile
     {
         ImageSave save = _save!;
         _save = null;
-        State.EndSave(saved: save.Failure == null);
         if (save.Failure is { } failure)
         {
+            State.EndSave(saved: false);
             if (save.JournalIsDurable)
             {
                 _pending = save.Journal;
@@ -87,10 +94,8 @@ public sealed unsafe partial class StateFile
             throw CannotSave(save.Target, failure);
         }
         _meta = save.Target;
-        if (save.Journal is { } journal)
-        {
-            ShowSavedPages(journal);
-        }
+        _mapping.ShowFile(State.Saving, State.Dirty);
+        State.EndSave(saved: true);
         VoidJournal();
     }
 
@@ -115,11 +120,13 @@ public sealed unsafe partial class StateFile
     private static StateFileException CannotSave(StateMeta target, IOException e) =>
         new($"cannot save the state at checkpoint {target.Checkpoint}: {e.Message}", e);
 
-    private StateJournal WriteJournal(StateMeta target)
+    private ImageSave WritePages(StateMeta target)
     {
         try
         {
-            return StateJournal.Write(_disk, State, target);
+            var journal = StateJournal.Write(_disk, State, target, end: _meta.Used);
+            WriteNewPages(target.Checkpoint);
+            return new ImageSave(target, journal);
         }
         catch (IOException)
         {
@@ -127,6 +134,35 @@ public sealed unsafe partial class StateFile
             GiveJournalBack();
             throw;
         }
+    }
+
+    /// <summary>
+    /// What a stop leaves of this the next start takes away, unless the save came so far that it counts. So does this, where a save that
+    /// failed left pages that are zero now.
+    /// </summary>
+    private void WriteNewPages(SeqNum stable)
+    {
+        const int MostPages = 256;
+        long run = 0;
+        for (long page = State.Saving.Next(_meta.Used); page >= 0; page = State.Saving.Next(page + run))
+        {
+            run = 1;
+            bool zero = IsZero(page);
+            while (page + run < State.PageCount && (zero || run < MostPages) && State.Saving.Contains(page + run) && IsZero(page + run) == zero)
+            {
+                run++;
+            }
+            if (zero)
+            {
+                _disk.PunchImage(page * PagedState.PageBytes, run * PagedState.PageBytes);
+                continue;
+            }
+            ReadOnlySpan<byte> content = State.PagesAt(stable, page, run);
+            run = content.Length / PagedState.PageBytes;
+            _disk.Write(StatePart.Image, page * PagedState.PageBytes, content);
+        }
+
+        bool IsZero(long page) => State.NodeDigestAt(stable, State.Levels - 1, page).IsZero;
     }
 
     /// <summary>Its space, if the disk still lets us: a journal that was applied or is not complete changes nothing.</summary>
@@ -150,25 +186,6 @@ public sealed unsafe partial class StateFile
             WriteMeta(_pending.Target);
             _meta = _pending.Target;
             _pending = null;
-        }
-    }
-
-    /// <summary>Pages not modified after the checkpoint are the same in memory and in the file.</summary>
-    private void ShowSavedPages(StateJournal journal)
-    {
-        for (int entry = 0; entry < journal.Count;)
-        {
-            long first = journal.PageAt(entry);
-            int run = 0;
-            while (entry + run < journal.Count && journal.PageAt(entry + run) == first + run && !State.Dirty.Contains(first + run))
-            {
-                run++;
-            }
-            if (run > 0)
-            {
-                _mapping.ShowFile(first, run);
-            }
-            entry += Math.Max(run, 1);
         }
     }
 

@@ -116,8 +116,9 @@ public sealed unsafe partial class StateFile : IDisposable
         if (problem == null && found != null)
         {
             found = Replay(disk, found.Value);
+            PunchUnused(disk, found.Value.Used * PagedState.PageBytes);
         }
-        StateMeta meta = (found ?? new StateMeta(pages, default, default, false)) with { Cluster = cluster };
+        StateMeta meta = (found ?? Nothing(pages)) with { Cluster = cluster };
         if (disk.Length(StatePart.Image) != sizeBytes)
         {
             disk.Resize(StatePart.Image, sizeBytes);
@@ -143,7 +144,7 @@ public sealed unsafe partial class StateFile : IDisposable
     public void ForgetSaved()
     {
         BfsAssert.That(!State.IsTrusted && _save == null);
-        _meta = new StateMeta(_meta.Pages, default, default, false, _meta.Cluster);
+        _meta = Nothing(_meta.Pages) with { Used = _meta.Used, Cluster = _meta.Cluster };
         _pending = null;
     }
 
@@ -203,6 +204,25 @@ public sealed unsafe partial class StateFile : IDisposable
         return alreadyApplied ? meta : journal.Target with { Cluster = meta.Cluster };
     }
 
+    /// <summary>No checkpoint, in an image of which nothing is known.</summary>
+    private static StateMeta Nothing(long pages) => new(pages, default, default, CleanStop: false, Used: pages);
+
+    /// <summary>What a save left that did not come to its end. A file system without holes has zeros there.</summary>
+    private static void PunchUnused(IStateDisk disk, long from)
+    {
+        var piece = new byte[1 << 20];
+        while (disk.TryNextData(from, out long start, out long end))
+        {
+            int length = (int)Math.Min(piece.Length, end - start);
+            disk.Read(StatePart.Image, start, piece.AsSpan(0, length));
+            if (piece.AsSpan(0, length).ContainsAnyExcept((byte)0))
+            {
+                disk.PunchImage(start, length);
+            }
+            from = start + length;
+        }
+    }
+
     private void Load(string? problem, bool isNew)
     {
         HashUsedPages();
@@ -215,7 +235,8 @@ public sealed unsafe partial class StateFile : IDisposable
         Report(problem, isNew);
         if (problem == null)
         {
-            _meta = _meta with { CleanStop = false };
+            _meta = _meta with { CleanStop = false, Used = State.EndOfUse(_meta.Checkpoint) };
+            _mapping.ExpectHoleFrom(_meta.Used);
             WriteMeta(_meta);
             StateJournal.Void(_disk);
         }
@@ -247,7 +268,7 @@ public sealed unsafe partial class StateFile : IDisposable
     /// <summary>What the image was meant to be is known only if it was blank.</summary>
     private void Distrust(bool wasBlank)
     {
-        _meta = new StateMeta(_meta.Pages, default, default, false, _meta.Cluster);
+        _meta = Nothing(_meta.Pages) with { Cluster = _meta.Cluster };
         State.Distrust();
         if (wasBlank)
         {

@@ -5,18 +5,19 @@ using BfsCore.State;
 namespace BfsCore.Hosting.Storage;
 
 /// <summary>
-/// The pages of a save, written one after the other and made durable before the first of them changes the image: a save
-/// that was stopped is finished from here, or has not begun. Header (one page), table (page index u64 and digest of 32
+/// The pages of a save that were in use before, written one after the other and made durable before the first of them changes the image:
+/// a save that was stopped is finished from here, or has not begun. Header (one page), table (page index u64 and digest of 32
 /// bytes each, padded to whole pages), then the pages that are not zero. Everything is covered by digests, so that a
-/// journal is either complete or refused.
+/// journal is either complete or refused; without its header it is none.
 /// </summary>
 internal sealed class StateJournal
 {
     private const ulong Magic = 0x004C_4E52_4A53_4642; // "BFSJRNL"
-    private const uint Format = 1;
+    private const uint Format = 2;
     private const int PageBytes = PagedState.PageBytes;
     private const int EntryBytes = 8 + Digest.SizeBytes;
-    private const int ChecksumOffset = 104;
+    private const int UsedOffset = 104;
+    private const int ChecksumOffset = 112;
     private const int HeaderBytes = ChecksumOffset + Digest.SizeBytes;
     private const int ChunkPages = 256;
 
@@ -46,16 +47,22 @@ internal sealed class StateJournal
     private long ContentStart => PageBytes + ((_table.Length + PageBytes - 1L) / PageBytes * PageBytes);
 
     /// <summary>
-    /// Writes a journal of what is being saved, which takes the image to checkpoint <c>target.Checkpoint</c>. It counts once it
-    /// is synced.
+    /// Writes a journal of those pages that are being saved and lie below <paramref name="end"/>, which takes the image to checkpoint
+    /// <c>target.Checkpoint</c> once the others are there. It counts after <see cref="Complete"/>.
     /// </summary>
-    public static StateJournal Write(IStateDisk disk, PagedState state, StateMeta target)
+    public static StateJournal Write(IStateDisk disk, PagedState state, StateMeta target, long end)
     {
-        var journal = new StateJournal(target, TableOf(state, target.Checkpoint));
+        var journal = new StateJournal(target, TableOf(state, target.Checkpoint, end));
         disk.Write(StatePart.Journal, PageBytes, journal._table);
         journal.WritePages(disk, state);
-        disk.Write(StatePart.Journal, 0, journal.Header());
         return journal;
+    }
+
+    /// <summary>From here on the next start goes on to the target.</summary>
+    public void Complete(IStateDisk disk)
+    {
+        disk.Write(StatePart.Journal, 0, Header());
+        disk.Sync(StatePart.Journal);
     }
 
     /// <summary>
@@ -93,7 +100,8 @@ internal sealed class StateJournal
         var table = new byte[count * EntryBytes];
         disk.Read(StatePart.Journal, PageBytes, table);
         var target = new StateMeta(BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(16)),
-            new SeqNum(BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(24))), Digest.Read(header.AsSpan(32)), false);
+            new SeqNum(BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(24))), Digest.Read(header.AsSpan(32)), false,
+            BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(UsedOffset)));
         var journal = new StateJournal(target, table);
         bool complete = SHA256.HashData(table).AsSpan().SequenceEqual(header.AsSpan(72, 32)) && journal.ContentIsValid(disk, length);
         return complete ? journal : null;
@@ -125,17 +133,17 @@ internal sealed class StateJournal
         disk.Sync(StatePart.Image);
     }
 
-    private static byte[] TableOf(PagedState state, SeqNum n)
+    private static byte[] TableOf(PagedState state, SeqNum n, long end)
     {
         var table = new byte[checked((int)(state.Saving.Count * EntryBytes))];
-        Span<byte> rest = table;
-        for (long page = state.Saving.Next(0); page >= 0; page = state.Saving.Next(page + 1))
+        int used = 0;
+        for (long page = state.Saving.Next(0); page >= 0 && page < end; page = state.Saving.Next(page + 1))
         {
-            BinaryPrimitives.WriteInt64LittleEndian(rest, page);
-            state.NodeDigestAt(n, state.Levels - 1, page).Write(rest[8..]);
-            rest = rest[EntryBytes..];
+            BinaryPrimitives.WriteInt64LittleEndian(table.AsSpan(used), page);
+            state.NodeDigestAt(n, state.Levels - 1, page).Write(table.AsSpan(used + 8));
+            used += EntryBytes;
         }
-        return table;
+        return table[..used];
     }
 
     private void WritePages(IStateDisk disk, PagedState state)
@@ -168,6 +176,7 @@ internal sealed class StateJournal
         BinaryPrimitives.WriteInt64LittleEndian(header.AsSpan(24), Target.Checkpoint.Value);
         Target.Root.Write(header.AsSpan(32));
         BinaryPrimitives.WriteInt64LittleEndian(header.AsSpan(64), Count);
+        BinaryPrimitives.WriteInt64LittleEndian(header.AsSpan(UsedOffset), Target.Used);
         SHA256.HashData(_table, header.AsSpan(72));
         SHA256.HashData(header.AsSpan(0, ChecksumOffset), header.AsSpan(ChecksumOffset));
         return header;
