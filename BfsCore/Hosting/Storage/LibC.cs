@@ -6,6 +6,7 @@ namespace BfsCore.Hosting.Storage;
 /// <summary>The Linux calls that the state file needs and .NET does not offer.</summary>
 internal static unsafe partial class LibC
 {
+    public const int ProtNone = 0;
     public const int ProtRead = 1;
     public const int ProtWrite = 2;
     public const int MapShared = 1;
@@ -15,6 +16,7 @@ internal static unsafe partial class LibC
     public const int MapNoReserve = 0x4000;
     public const int MadvRandom = 1;
     public const int MadvDontNeed = 4;
+    public const int MadvHugePage = 14;
     public const int FallocKeepSizePunchHole = 3;
     public const int SeekData = 3;
     public const int SeekHole = 4;

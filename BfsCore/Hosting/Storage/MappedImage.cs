@@ -14,15 +14,19 @@ namespace BfsCore.Hosting.Storage;
 /// </remarks>
 internal sealed unsafe class MappedImage : IPageMemory
 {
-    private const int PageBytes = PagedState.PageBytes;
-    private const int ChunkPages = 64;
-    private const int ChunkBytes = ChunkPages * PageBytes;
+    /// <summary>2 MB: where the system has them, one large page.</summary>
+    public const int UsualChunkPages = 512;
 
-    /// <summary>Each may be a mapping of its own, of which Linux lets a process have 65 530.</summary>
-    private const int MostPlainChunks = 8192;
+    private const int PageBytes = PagedState.PageBytes;
+
+    /// <summary>The most that is plain memory at a time, so that pages here and there do not take it all.</summary>
+    private const long MostPlainBytes = 256L << 20;
 
     private readonly SafeFileHandle _file;
     private readonly long _bytes;
+    private readonly int _chunkPages;
+    private readonly long _chunks;
+    private readonly byte* _reserved;
 
     // Chunks whose first modification was seen, and which of them are plain memory.
     private readonly PageSet _modified;
@@ -32,17 +36,21 @@ internal sealed unsafe class MappedImage : IPageMemory
     private long _firstHole;
     private byte[]? _copies;
 
-    public MappedImage(SafeFileHandle file, long bytes)
+    /// <param name="chunkPages">A power of two.</param>
+    public MappedImage(SafeFileHandle file, long bytes, int chunkPages)
     {
-        (_file, _bytes) = (file, bytes);
-        long chunks = bytes / ChunkBytes;
+        (_file, _bytes, _chunkPages) = (file, bytes, chunkPages);
         // Whole chunks only.
-        _firstHole = chunks;
-        // Not reserved: a sparse image may be larger than memory; modified pages are saved and given back.
-        void* memory = LibC.Map(null, (nuint)bytes, LibC.ProtRead | LibC.ProtWrite, LibC.MapPrivate | LibC.MapNoReserve, file, 0);
-        Memory = memory == LibC.MapFailed ? throw LibC.Error("mapping state.image") : (byte*)memory;
-        (_modified, _plain, _stillPlain) = (new PageSet(chunks), new PageSet(chunks), new PageSet(chunks));
+        _chunks = bytes / ChunkBytes;
+        _firstHole = _chunks;
+        (_modified, _plain, _stillPlain) = (new PageSet(_chunks), new PageSet(_chunks), new PageSet(_chunks));
+        void* reserved = MapPlain(null, bytes + ChunkBytes, LibC.ProtNone);
+        _reserved = reserved == LibC.MapFailed ? throw LibC.Error("reserving memory for state.image") : (byte*)reserved;
+        byte* start = (byte*)(((nuint)reserved + (nuint)ChunkBytes - 1) & ~((nuint)ChunkBytes - 1));
+        Memory = TryMapFile(start, bytes, offset: 0) ? start : throw LibC.Error("mapping state.image");
     }
+
+    private int ChunkBytes => _chunkPages * PageBytes;
 
     public byte* Memory { get; private set; }
 
@@ -53,20 +61,20 @@ internal sealed unsafe class MappedImage : IPageMemory
     public void ExpectRandomAccess() => _ = LibC.Advise(Memory, (nuint)_bytes, LibC.MadvRandom);
 
     /// <summary>The file and the memory are zero from a page on.</summary>
-    public void ExpectHoleFrom(long page) => _firstHole = (page + ChunkPages - 1) / ChunkPages;
+    public void ExpectHoleFrom(long page) => _firstHole = (page + _chunkPages - 1) / _chunkPages;
 
     public void BeforeModifying(long page)
     {
-        long chunk = page / ChunkPages;
-        if (chunk < _firstHole || chunk >= _bytes / ChunkBytes || _modified.Contains(chunk) || _plain.Count >= MostPlainChunks)
+        long chunk = page / _chunkPages;
+        if (chunk < _firstHole || chunk >= _chunks || _modified.Contains(chunk) || _plain.Count * ChunkBytes >= MostPlainBytes)
         {
             return;
         }
         _modified.Add(chunk);
-        void* at = Memory + (chunk * ChunkBytes);
-        const int Flags = LibC.MapPrivate | LibC.MapAnonymous | LibC.MapNoReserve | LibC.MapFixed;
-        if (LibC.MapAnonymously(at, ChunkBytes, LibC.ProtRead | LibC.ProtWrite, Flags, -1, 0) == at)
+        byte* start = Memory + (chunk * ChunkBytes);
+        if (MapPlain(start, ChunkBytes, LibC.ProtRead | LibC.ProtWrite) == start)
         {
+            _ = LibC.Advise(start, (nuint)ChunkBytes, LibC.MadvHugePage);
             _plain.Add(chunk);
         }
     }
@@ -99,7 +107,7 @@ internal sealed unsafe class MappedImage : IPageMemory
     {
         if (Memory != null)
         {
-            LibC.Unmap(Memory, (nuint)_bytes);
+            LibC.Unmap(_reserved, (nuint)(_bytes + ChunkBytes));
             Memory = null;
             _modified.Dispose();
             _plain.Dispose();
@@ -107,48 +115,65 @@ internal sealed unsafe class MappedImage : IPageMemory
         }
     }
 
-    private bool IsPlain(long page) => page / ChunkPages < _bytes / ChunkBytes && _plain.Contains(page / ChunkPages);
+    private bool IsPlain(long page) => page / _chunkPages < _chunks && _plain.Contains(page / _chunkPages);
 
     /// <summary>A chunk that is plain memory becomes the file's again, unless most of it is still to be saved.</summary>
     private void ShowChunk(long chunk, PageSet modified)
     {
-        long first = chunk * ChunkPages;
-        Span<int> pages = stackalloc int[ChunkPages];
+        long first = chunk * _chunkPages;
         int count = 0;
-        for (int i = 0; i < ChunkPages; i++)
+        for (int i = 0; i < _chunkPages; i++)
         {
-            if (modified.Contains(first + i))
-            {
-                pages[count++] = i;
-            }
+            count += modified.Contains(first + i) ? 1 : 0;
         }
-        if (count > ChunkPages / 2 || !TryShowChunk(Memory + (chunk * ChunkBytes), chunk * ChunkBytes, pages[..count]))
+        if (count > _chunkPages / 2 || !TryShowChunk(first, count, modified))
         {
             _stillPlain.Add(chunk);
         }
     }
 
-    private bool TryShowChunk(byte* start, long offset, ReadOnlySpan<int> modified)
+    /// <param name="count">How many of the chunk's pages were modified, and are kept.</param>
+    private bool TryShowChunk(long first, int count, PageSet modified)
     {
-        var memory = new Span<byte>(start, ChunkBytes);
-        _copies ??= new byte[ChunkBytes];
-        foreach (int page in modified)
+        byte* start = Memory + (first * PageBytes);
+        long end = first + _chunkPages;
+        if (_copies is null || _copies.Length < count * PageBytes)
         {
-            memory.Slice(page * PageBytes, PageBytes).CopyTo(_copies.AsSpan(page * PageBytes));
+            _copies = new byte[count * PageBytes];
         }
-        const int Flags = LibC.MapPrivate | LibC.MapNoReserve | LibC.MapFixed;
-        if (LibC.Map(start, ChunkBytes, LibC.ProtRead | LibC.ProtWrite, Flags, _file, offset) != start)
+        Span<byte> copies = _copies;
+        for (long page = NextIn(first); page >= 0; page = NextIn(page + 1))
+        {
+            new Span<byte>(Memory + (page * PageBytes), PageBytes).CopyTo(copies);
+            copies = copies[PageBytes..];
+        }
+        if (!TryMapFile(start, ChunkBytes, first * PageBytes))
         {
             return false;
         }
         // As its neighbours, with which it becomes one mapping.
-        _ = LibC.Advise(start, ChunkBytes, LibC.MadvRandom);
-        foreach (int page in modified)
+        _ = LibC.Advise(start, (nuint)ChunkBytes, LibC.MadvRandom);
+        copies = _copies;
+        for (long page = NextIn(first); page >= 0; page = NextIn(page + 1))
         {
-            _copies.AsSpan(page * PageBytes, PageBytes).CopyTo(memory[(page * PageBytes)..]);
+            copies[..PageBytes].CopyTo(new Span<byte>(Memory + (page * PageBytes), PageBytes));
+            copies = copies[PageBytes..];
         }
         return true;
+
+        long NextIn(long page) => page < end && modified.Next(page) is var next && next < end ? next : -1;
     }
+
+    private static void* MapPlain(void* address, long bytes, int protection)
+    {
+        int where = address == null ? 0 : LibC.MapFixed;
+        return LibC.MapAnonymously(
+            address, (nuint)bytes, protection, LibC.MapPrivate | LibC.MapAnonymous | LibC.MapNoReserve | where, -1, 0);
+    }
+
+    /// <summary>Not reserved: a sparse image may be larger than memory; modified pages are saved and given back.</summary>
+    private bool TryMapFile(byte* start, long bytes, long offset) =>
+        LibC.Map(start, (nuint)bytes, LibC.ProtRead | LibC.ProtWrite, LibC.MapPrivate | LibC.MapNoReserve | LibC.MapFixed, _file, offset) == start;
 
     private void ForgetCopies(long firstPage, long count)
     {

@@ -108,7 +108,9 @@ internal sealed unsafe class StateDisk : IStateDisk
         SyncDirectory();
     }
 
-    public MappedImage MapImage() => new(_image, Length(StatePart.Image));
+    public MappedImage MapImage() => MapImage(MappedImage.UsualChunkPages);
+
+    public MappedImage MapImage(int chunkPages) => new(_image, Length(StatePart.Image), chunkPages);
 
     public void Dispose()
     {

@@ -61,7 +61,8 @@ internal sealed class FaultyDisk(string directory) : IStateDisk
 
     public byte[] ReadMeta() => _inner.ReadMeta();
 
-    public MappedImage MapImage() => _inner.MapImage();
+    /// <summary>In chunks of which even a small state has some.</summary>
+    public MappedImage MapImage() => _inner.MapImage(chunkPages: 64);
 
     public void Dispose() => _inner.Dispose();
 

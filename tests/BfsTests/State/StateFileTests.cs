@@ -153,7 +153,8 @@ public sealed class StateFileTests : IDisposable
     [Fact]
     public void Saving_gives_the_memory_back()
     {
-        using StateFile file = Open();
+        using var disk = new FaultyDisk(_directory);
+        using StateFile file = StateFile.Open(disk, SizeBytes);
         file.State.Modify(0, (int)SizeBytes).Fill(5);
         file.State.TakeCheckpoint(new SeqNum(1));
         Assert.Equal(SizeBytes, file.UnsavedBytes);
@@ -172,7 +173,8 @@ public sealed class StateFileTests : IDisposable
     [InlineData(50, 64 * 4096)]
     public void What_was_modified_during_a_save_stays_in_memory(int pages, long bytes)
     {
-        using StateFile file = Open();
+        using var disk = new FaultyDisk(_directory);
+        using StateFile file = StateFile.Open(disk, SizeBytes);
         file.State.Modify(64 * 4096, 128 * 4096).Fill(5);
         file.State.TakeCheckpoint(new SeqNum(1));
         SaveStepwise(file, new SeqNum(1), () => file.State.Modify((64 + 3) * 4096, pages * 4096).Fill(6));
@@ -529,7 +531,7 @@ public sealed class StateFileTests : IDisposable
             var random = new Random(seed);
             string directory = PathOf("during-" + seed);
             byte[] expected = [];
-            using (StateFile file = StateFile.Open(directory, SizeBytes))
+            using (StateFile file = StateFile.Open(new FaultyDisk(directory), SizeBytes))
             {
                 long number = 0;
                 for (int save = 0; save < 4; save++)
