@@ -59,7 +59,7 @@ public sealed partial class Replica : IServerEngine
         long tableBytes = ReplyTable.SizeFor(config);
         _replies = new ReplyTable(pages.Window(0, tableBytes), config);
         _resultPages = new ResultPages(pages, tableBytes);
-        _pool = new RequestPool(_format, config.InlineThresholdBytes);
+        _pool = new RequestPool(_format);
         _log = new MessageLog(config, _pool);
         _pending = new StoredRequest?[config.RequesterCount * config.SlotsPerClient];
         _standing = new Standing[config.RequesterCount];

@@ -1,3 +1,4 @@
+using System.Numerics;
 using BfsCore.Messages;
 
 namespace BfsCore.Replication;
@@ -56,13 +57,21 @@ public sealed class StoredRequest
     public ReadOnlySpan<byte> Operation => Buffer.AsSpan(Request.HeaderBytes, OperationBytes);
 }
 
-/// <summary>Buffers for requests in two sizes; steady state allocates nothing.</summary>
-public sealed class RequestPool(MessageFormat format, int inlineThresholdBytes)
+/// <summary>
+/// Buffers for requests, in sizes of which four lie between a power of two and the next; steady state allocates nothing. A log holds
+/// thousands of requests: in buffers of the largest size, those of 4 KB would take as much memory as the drive has in use.
+/// </summary>
+public sealed class RequestPool(MessageFormat format)
 {
-    private readonly int _smallBytes = Request.SizeFor(Math.Max(inlineThresholdBytes, 512), format) + Request.SignatureBytes;
-    private readonly int _largeBytes = Request.SizeFor(Limits.MaxOperationBytes, format) + Request.SignatureBytes;
-    private readonly Stack<StoredRequest> _small = new();
-    private readonly Stack<StoredRequest> _large = new();
+    private const int SmallestBits = 9;
+
+    /// <summary>What is kept for later; more than the log of a busy replica lets go of at a checkpoint.</summary>
+    private const long MaxSpareBytes = 128L << 20;
+
+    private readonly Stack<StoredRequest>[] _spare = [.. Enumerable
+        .Range(0, ClassOf(Request.SizeFor(Limits.MaxOperationBytes, format) + Request.SignatureBytes) + 1).Select(_ => new Stack<StoredRequest>())];
+
+    private long _spareBytes;
 
     /// <summary>Buffers in use, bytes.</summary>
     public long InUseBytes { get; private set; }
@@ -71,10 +80,7 @@ public sealed class RequestPool(MessageFormat format, int inlineThresholdBytes)
     public StoredRequest Keep(in Request request, int clientIndex, bool authentic, bool proven = false)
     {
         // With room for its signature: the signed copy of it may take its place.
-        bool small = Request.SizeFor(request.OperationBytes, format) + Request.SignatureBytes <= _smallBytes;
-        Stack<StoredRequest> free = small ? _small : _large;
-        StoredRequest stored = free.Count > 0 ? free.Pop() : new StoredRequest(new byte[small ? _smallBytes : _largeBytes]);
-        InUseBytes += stored.Buffer.Length;
+        StoredRequest stored = Take(ClassOf(Request.SizeFor(request.OperationBytes, format) + Request.SignatureBytes));
         Fill(stored, request, proven);
         stored.ClientIndex = clientIndex;
         stored.Slot = request.Slot;
@@ -114,8 +120,35 @@ public sealed class RequestPool(MessageFormat format, int inlineThresholdBytes)
         if (--request.References == 0)
         {
             BfsAssert.That(!request.Queued);
-            InUseBytes -= request.Buffer.Length;
-            (request.Buffer.Length == _smallBytes ? _small : _large).Push(request);
+            int bytes = request.Buffer.Length;
+            InUseBytes -= bytes;
+            if (_spareBytes + bytes <= MaxSpareBytes)
+            {
+                _spareBytes += bytes;
+                _spare[ClassOf(bytes)].Push(request);
+            }
         }
     }
+
+    private StoredRequest Take(int sizeClass)
+    {
+        int bytes = BytesOf(sizeClass);
+        InUseBytes += bytes;
+        if (!_spare[sizeClass].TryPop(out StoredRequest? stored))
+        {
+            return new StoredRequest(GC.AllocateUninitializedArray<byte>(bytes));
+        }
+        _spareBytes -= bytes;
+        return stored;
+    }
+
+    /// <summary>The class of the smallest buffers that so many bytes fit in.</summary>
+    private static int ClassOf(int bytes)
+    {
+        int last = Math.Max(bytes - 1, 1 << SmallestBits);
+        int bits = BitOperations.Log2((uint)last);
+        return ((bits - SmallestBits) * 4) + ((last >> (bits - 2)) & 3);
+    }
+
+    private static int BytesOf(int sizeClass) => (5 + (sizeClass & 3)) << (SmallestBits - 2 + (sizeClass >> 2));
 }

@@ -44,7 +44,7 @@ internal sealed class ViewChangeModel
     {
         _random = new SimRandom(seed);
         (_f, _n) = (f, (3 * f) + 1);
-        _pool = new RequestPool(MessageFormat.Macs(_n), 255);
+        _pool = new RequestPool(MessageFormat.Macs(_n));
         while (System.Numerics.BitOperations.PopCount(_faulty) < f)
         {
             _faulty |= 1UL << _random.Below(_n);

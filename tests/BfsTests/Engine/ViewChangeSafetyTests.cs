@@ -34,7 +34,7 @@ public sealed class ViewChangeSafetyTests
     public void The_sets_are_those_of_the_figure(int f)
     {
         Digest[] digests = [.. Enumerable.Range(0, f + 5).Select(i => i == 0 ? default : Digest.Read(SHA256.HashData([(byte)i])))];
-        var pool = new RequestPool(MessageFormat.Macs(4), 255);
+        var pool = new RequestPool(MessageFormat.Macs(4));
         int full = 0;
         for (int seed = 0; seed < 500; seed++)
         {
