@@ -42,6 +42,9 @@ public readonly ref struct Request
 
     private Request(ReadOnlySpan<byte> message) => Message = message;
 
+    /// <summary>The digests of the operation's blocks (<see cref="ContentDigest"/>), or none when they are not known.</summary>
+    public ReadOnlySpan<Digest> Blocks { get; private init; }
+
     public RequestFlags Flags => (RequestFlags)U16(Message, 2);
     public ushort Replier => U16(Message, 8);
     public Digest Digest => MessageHeader.Digest(Message, DigestAt);
@@ -129,10 +132,25 @@ public readonly ref struct Request
     /// <summary>Whether the digest in the header is that of the contents.</summary>
     public bool DigestIsRight() => ComputeDigest(Message, OperationBytes) == Digest;
 
+    /// <summary>The same, and if it is, the request as one of which <see cref="Blocks"/> are known.</summary>
+    /// <param name="room">Where they are kept, as long as the request is used.</param>
+    public bool DigestIsRight(Span<Digest> room, out Request known)
+    {
+        Span<Digest> blocks = room[..ContentDigest.BlocksIn(OperationBytes)];
+        known = new Request(Message) { Blocks = blocks };
+        return ComputeDigest(Message, OperationBytes, blocks) == Digest;
+    }
+
     /// <summary>Writes the digest of what else is in the message; also for the fuzzer, which changes messages.</summary>
     internal static void WriteDigest(Span<byte> message, int operationBytes) =>
         ComputeDigest(message, operationBytes).Write(message[DigestAt..]);
 
-    private static Digest ComputeDigest(ReadOnlySpan<byte> message, int operationBytes) =>
-        ContentDigest.OfPrefixed(message[DigestedFrom..HeaderBytes], message.Slice(HeaderBytes, operationBytes));
+    private static Digest ComputeDigest(ReadOnlySpan<byte> message, int operationBytes)
+    {
+        Span<Digest> blocks = stackalloc Digest[ContentDigest.BlocksIn(operationBytes)];
+        return ComputeDigest(message, operationBytes, blocks);
+    }
+
+    private static Digest ComputeDigest(ReadOnlySpan<byte> message, int operationBytes, Span<Digest> blocks) =>
+        ContentDigest.OfPrefixed(message[DigestedFrom..HeaderBytes], message.Slice(HeaderBytes, operationBytes), blocks);
 }

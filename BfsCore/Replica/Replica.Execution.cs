@@ -64,8 +64,14 @@ public sealed partial class Replica
             _replies.LastTimeNanos = time;
             for (int i = 0; i < entry.ItemCount; i++)
             {
-                BfsAssert.That(entry.TryGetRequest(entry.Items[i], _format, out Request request));
-                ExecuteRequest(entry, entry.Items[i].ClientIndex, request, time, tentative);
+                ref BatchItem item = ref entry.Items[i];
+                BfsAssert.That(entry.TryGetRequest(item, _format, out Request request));
+                if (item.Body is { } body && item.InlineBytes == 0)
+                {
+                    _pages.Operation.Set(body.Buffer, Request.HeaderBytes + body.OperationBytes, body.Blocks, body.BlockCount);
+                }
+                ExecuteRequest(entry, item.ClientIndex, request, time, tentative);
+                _pages.Operation.Clear();
             }
         }
         Counters.BatchesExecuted++;

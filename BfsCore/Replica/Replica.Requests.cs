@@ -1,4 +1,5 @@
 using BfsCore.Messages;
+using BfsCore.State;
 
 namespace BfsCore.Replication;
 
@@ -15,6 +16,9 @@ public sealed partial class Replica
     private readonly StoredRequest?[] _deferredReads;
     private readonly int[] _deferredOrder;
     private int _deferredCount;
+
+    // The digests of the blocks of the request that is being handled.
+    private readonly Digest[] _blocks = new Digest[ContentDigest.BlocksIn(Limits.MaxOperationBytes)];
 
     private void OnRequest(ReadOnlySpan<byte> message, SourceAddress source) => HandleRequest(message, source, relayedBy: -1);
 
@@ -54,7 +58,7 @@ public sealed partial class Replica
                 return;
             }
         }
-        if (!request.DigestIsRight())
+        if (!request.DigestIsRight(_blocks, out request))
         {
             Drop(DropReason.BadDigest);
             return;

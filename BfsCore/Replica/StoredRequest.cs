@@ -1,5 +1,6 @@
 using System.Numerics;
 using BfsCore.Messages;
+using BfsCore.State;
 
 namespace BfsCore.Replication;
 
@@ -12,6 +13,12 @@ public sealed class StoredRequest
     internal StoredRequest(byte[] buffer) => Buffer = buffer;
 
     internal byte[] Buffer { get; }
+
+    /// <summary>The digests of the operation's blocks, if they are known.</summary>
+    internal Digest[] Blocks { get; private set; } = [];
+
+    internal int BlockCount { get; private set; }
+
     internal int References { get; set; }
 
     public int SizeBytes { get; internal set; }
@@ -55,6 +62,16 @@ public sealed class StoredRequest
     public ReadOnlySpan<byte> Message => Buffer.AsSpan(0, SizeBytes);
 
     public ReadOnlySpan<byte> Operation => Buffer.AsSpan(Request.HeaderBytes, OperationBytes);
+
+    internal void KeepBlocks(ReadOnlySpan<Digest> blocks)
+    {
+        if (Blocks.Length < blocks.Length)
+        {
+            Blocks = new Digest[Buffer.Length / ContentDigest.BlockBytes];
+        }
+        blocks.CopyTo(Blocks);
+        BlockCount = blocks.Length;
+    }
 }
 
 /// <summary>
@@ -108,6 +125,7 @@ public sealed class RequestPool(MessageFormat format)
     {
         request.Message.CopyTo(stored.Buffer);
         stored.SizeBytes = request.Message.Length;
+        stored.KeepBlocks(request.Blocks);
         stored.Signed = request.Signed || proven;
         stored.Proven = proven;
     }

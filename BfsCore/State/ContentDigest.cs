@@ -42,9 +42,9 @@ public static class ContentDigest
     }
 
     /// <summary>The digest of a string under another prefix, which has one size everywhere and says the string's length.</summary>
-    internal static Digest OfPrefixed(ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> content)
+    /// <param name="blocks">Gets the digests of its blocks: <see cref="BlocksIn"/> of them.</param>
+    internal static Digest OfPrefixed(ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> content, Span<Digest> blocks)
     {
-        Span<Digest> blocks = stackalloc Digest[BlocksIn(content.Length)];
         DigestBlocks(content, blocks);
         return Combine(prefix, HeadOf(content), blocks);
     }

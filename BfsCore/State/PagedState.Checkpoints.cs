@@ -69,12 +69,12 @@ public sealed unsafe partial class PagedState
     }
 
     /// <summary>
-    /// The digest of a page's content, if it is known: the page was not modified since the newest checkpoint. The tree says it,
-    /// not the memory, which may have been damaged since.
+    /// The digest of a page's content, if it is known: the page was not modified since the newest checkpoint, or last by
+    /// <see cref="SetPage"/>. It is that of what the page should hold, whose memory may have been damaged since.
     /// </summary>
     internal bool TryGetDigest(long page, out Digest digest)
     {
-        digest = _tree[_tree.PageLevel, page];
+        digest = IsKnown(page) ? _known[_slots[page]] : _tree[_tree.PageLevel, page];
         return _stamps[page] != _epoch;
     }
 
@@ -92,7 +92,7 @@ public sealed unsafe partial class PagedState
                 return ContentOf(_checkpoints[i], slot);
             }
         }
-        return _stamps[page] == _epoch ? ContentOf(_open, _slots[page]) : Page(page);
+        return IsModified(page) ? ContentOf(_open, _slots[page]) : Page(page);
     }
 
     /// <summary>Checkpoint <paramref name="n"/> became stable (§2.3.4): older ones are released.</summary>
@@ -156,22 +156,37 @@ public sealed unsafe partial class PagedState
 
     private void HashModifiedPages()
     {
-        DigestLog log = _open.DigestsAt(_tree.PageLevel);
-        bool known = _installed.Count > 0;
-        Span<Digest> digests = stackalloc Digest[PageDigests.Batch];
-        for (int first = 0; first < _open.Count; first += PageDigests.Batch)
+        Span<long> unknown = stackalloc long[PageDigests.Batch];
+        int count = 0;
+        for (int i = 0; i < _open.Count; i++)
         {
-            ReadOnlySpan<long> pages = _open.Pages(first, Math.Min(PageDigests.Batch, _open.Count - first));
-            if (!known)
+            if (!IsKnown(_open.PageIndex(i)))
             {
-                PageDigests.Of(in *_base, pages, digests[..pages.Length]);
+                unknown[count++] = _open.PageIndex(i);
             }
-            for (int i = 0; i < pages.Length; i++)
+            if (count == unknown.Length || i == _open.Count - 1)
             {
-                Replace(log, _tree.PageLevel, pages[i], known ? _installed[_slots[pages[i]]] : digests[i]);
+                HashPages(unknown[..count]);
+                count = 0;
             }
         }
-        PagesHashed += known ? 0 : _open.Count;
+        DigestLog log = _open.DigestsAt(_tree.PageLevel);
+        for (int i = 0; i < _open.Count; i++)
+        {
+            long page = _open.PageIndex(i);
+            Replace(log, _tree.PageLevel, page, _known[_slots[page]]);
+        }
+    }
+
+    private void HashPages(ReadOnlySpan<long> pages)
+    {
+        Span<Digest> digests = stackalloc Digest[PageDigests.Batch];
+        PageDigests.Of(in *_base, pages, digests[..pages.Length]);
+        for (int i = 0; i < pages.Length; i++)
+        {
+            Know(pages[i], digests[i]);
+        }
+        PagesHashed += pages.Length;
     }
 
     private void HashAncestors(int level)

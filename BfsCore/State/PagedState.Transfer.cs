@@ -3,9 +3,6 @@ namespace BfsCore.State;
 // What state transfer and state checking need (§5.3.2, §5.3.3).
 public sealed unsafe partial class PagedState
 {
-    // Digests of pages that a transfer installed in the open epoch, by their slots: they need not be hashed again.
-    private readonly List<Digest> _installed = [];
-
     /// <summary>
     /// False when the content is not known to be any checkpoint's: a damaged image. The tree always describes the content;
     /// only a transfer, or blanking, makes it a checkpoint's.
@@ -21,26 +18,17 @@ public sealed unsafe partial class PagedState
     /// <summary>Replaces a page by content whose digest was checked; only a transfer may modify the state in this epoch.</summary>
     public void InstallPage(long page, ReadOnlySpan<byte> content, in Digest digest)
     {
-        BfsAssert.That(page >= 0 && page < PageCount && content.Length == PageBytes && _installed.Count == _open.Count);
-        bool again = _stamps[page] == _epoch;
+        BfsAssert.That(page >= 0 && page < PageCount && content.Length == PageBytes);
         BeforeInstall?.Invoke(page);
         content.CopyTo(Modify(page << PageBits, PageBytes));
-        if (again)
-        {
-            _installed[_slots[page]] = digest;
-        }
-        else
-        {
-            _installed.Add(digest);
-        }
+        Know(page, digest);
     }
 
     /// <summary>The digest of a page as it is now, installed or not.</summary>
     internal Digest CurrentPageDigest(long page)
     {
-        bool installed = _stamps[page] == _epoch;
-        BfsAssert.That(!installed || _installed.Count == _open.Count);
-        return installed ? _installed[_slots[page]] : _tree[_tree.PageLevel, page];
+        BfsAssert.That(TryGetDigest(page, out Digest digest));
+        return digest;
     }
 
     /// <summary>

@@ -20,11 +20,17 @@ public sealed unsafe partial class PagedState : IDisposable
     private readonly byte* _base;
     private readonly IPageMemory? _owner;
 
-    /// <summary>The epoch in which a page was last recorded; compared with the current one on every modification.</summary>
+    /// <summary>
+    /// The epoch in which a page was last recorded; compared with the current one on every modification. Negative when the digest of
+    /// what it has now is known, so that the next modification is noticed.
+    /// </summary>
     private readonly long* _stamps;
 
     /// <summary>Where in the open epoch's list a page is; valid only while its stamp is the current epoch's.</summary>
     private readonly int* _slots;
+
+    /// <summary>By slot, of pages with a negative stamp.</summary>
+    private Digest[] _known = new Digest[64];
 
     private readonly PageBuffers _buffers = new();
     private long _epoch = 1;
@@ -72,7 +78,7 @@ public sealed unsafe partial class PagedState : IDisposable
     public bool ReadOnlyGuard
     {
         get => _writableEpoch != _epoch;
-        set => _writableEpoch = value ? -1 : _epoch;
+        set => _writableEpoch = value ? long.MinValue : _epoch;
     }
 
     /// <summary>The window that a service (or the library itself) sees.</summary>
@@ -93,6 +99,20 @@ public sealed unsafe partial class PagedState : IDisposable
             RecordPages(offset, length);
         }
         return new Span<byte>(_base + offset, length);
+    }
+
+    /// <summary>The digests that are known of what <see cref="SetPage"/> is given.</summary>
+    internal OperationBlocks Operation { get; } = new();
+
+    /// <summary>Makes a page, at a multiple of the page size, a copy of <paramref name="content"/>.</summary>
+    internal void SetPage(long offset, ReadOnlySpan<byte> content)
+    {
+        BfsAssert.That(offset % PageBytes == 0 && content.Length == PageBytes);
+        content.CopyTo(Modify(offset, PageBytes));
+        if (Operation.TryFind(content, out Digest digest))
+        {
+            Know(offset >> PageBits, digest);
+        }
     }
 
     public void Dispose()
@@ -141,10 +161,11 @@ public sealed unsafe partial class PagedState : IDisposable
         long last = (offset + length - 1) >> PageBits;
         for (long page = offset >> PageBits; page <= last; page++)
         {
-            if (_stamps[page] != _epoch)
+            if (!IsModified(page))
             {
                 RecordPage(page);
             }
+            _stamps[page] = _epoch;
         }
     }
 
@@ -163,8 +184,24 @@ public sealed unsafe partial class PagedState : IDisposable
             PagesCopied++;
         }
         _slots[page] = _open.Add(page, copy);
-        _stamps[page] = _epoch;
         _dirty.Add(page);
+    }
+
+    /// <summary>In the open epoch.</summary>
+    private bool IsModified(long page) => _stamps[page] == _epoch || IsKnown(page);
+
+    private bool IsKnown(long page) => _stamps[page] == -_epoch;
+
+    /// <summary>Notes the digest of what a page that was modified in the open epoch has now.</summary>
+    private void Know(long page, in Digest digest)
+    {
+        int slot = _slots[page];
+        if (slot >= _known.Length)
+        {
+            Array.Resize(ref _known, Math.Max(slot + 1, 2 * _known.Length));
+        }
+        _known[slot] = digest;
+        _stamps[page] = -_epoch;
     }
 
     /// <summary>From now on every page counts as not modified.</summary>
@@ -172,7 +209,6 @@ public sealed unsafe partial class PagedState : IDisposable
     {
         bool guarded = ReadOnlyGuard;
         _epoch++;
-        _installed.Clear();
         ReadOnlyGuard = guarded;
     }
 }

@@ -42,6 +42,17 @@ public sealed class StateRegion
         return _pages.Modify(_start + offset, length);
     }
 
+    /// <summary>
+    /// Makes the page at <paramref name="offset"/> a copy of <paramref name="content"/>, both 4096 bytes. The same as copying into
+    /// <see cref="Modify(long, int)"/>; but where the content is a block of the operation that is being executed, counted from its
+    /// end, the page is not hashed at the next checkpoint, since the request's digest needed the same (§5.3.1).
+    /// </summary>
+    public void SetPage(long offset, ReadOnlySpan<byte> content)
+    {
+        BfsAssert.That(offset >= 0 && offset <= SizeBytes - PagedState.PageBytes);
+        _pages.SetPage(_start + offset, content);
+    }
+
     /// <summary>A structure inside the region, to read.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public ref readonly T Get<T>(long offset) where T : unmanaged =>

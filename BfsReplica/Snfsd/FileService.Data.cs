@@ -204,7 +204,14 @@ public sealed partial class FileService
             int within = (int)(offset % Volume.BlockBytes);
             int length = Math.Min(Volume.BlockBytes - within, data.Length);
             uint block = _map.FindOrAdd(ref inode, (long)(offset / Volume.BlockBytes), clear: length < Volume.BlockBytes);
-            data[..length].CopyTo(_volume.ChangeBlock(block, within, length));
+            if (length == Volume.BlockBytes)
+            {
+                _volume.SetBlock(block, data[..length]);
+            }
+            else
+            {
+                data[..length].CopyTo(_volume.ChangeBlock(block, within, length));
+            }
             data = data[length..];
             offset += (ulong)length;
         }

@@ -249,6 +249,9 @@ internal sealed class Volume
 
     public Span<byte> ChangeBlock(uint number) => _region.Modify(OffsetOf(number), BlockBytes);
 
+    /// <summary>Makes a data block a copy of <paramref name="content"/>.</summary>
+    public void SetBlock(uint number, ReadOnlySpan<byte> content) => _region.SetPage(OffsetOf(number), content);
+
     /// <summary>Where in the region a data block starts: a page's start.</summary>
     public long OffsetOf(uint number) => ((long)_layout.DataPage + number - 1) * BlockBytes;
 

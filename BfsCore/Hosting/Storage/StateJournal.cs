@@ -19,6 +19,9 @@ internal sealed class StateJournal
     private const int UsedOffset = 104;
     private const int ChecksumOffset = 112;
     private const int HeaderBytes = ChecksumOffset + Digest.SizeBytes;
+
+    /// <summary>Did not say what is used, and has the checksum there.</summary>
+    private const uint OldFormat = 1;
     private const int ChunkPages = 256;
 
     /// <summary>More than a save usually has; what is larger is given back to the disk.</summary>
@@ -99,9 +102,10 @@ internal sealed class StateJournal
         }
         var table = new byte[count * EntryBytes];
         disk.Read(StatePart.Journal, PageBytes, table);
-        var target = new StateMeta(BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(16)),
-            new SeqNum(BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(24))), Digest.Read(header.AsSpan(32)), false,
-            BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(UsedOffset)));
+        long pages = BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(16));
+        long used = FormatOf(header) == OldFormat ? pages : BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(UsedOffset));
+        var target = new StateMeta(
+            pages, new SeqNum(BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(24))), Digest.Read(header.AsSpan(32)), false, used);
         var journal = new StateJournal(target, table);
         bool complete = SHA256.HashData(table).AsSpan().SequenceEqual(header.AsSpan(72, 32)) && journal.ContentIsValid(disk, length);
         return complete ? journal : null;
@@ -182,13 +186,16 @@ internal sealed class StateJournal
         return header;
     }
 
+    private static uint FormatOf(ReadOnlySpan<byte> header) => BinaryPrimitives.ReadUInt32LittleEndian(header[8..]);
+
     private static bool HeaderIsValid(ReadOnlySpan<byte> header)
     {
+        int digested = FormatOf(header) == OldFormat ? UsedOffset : ChecksumOffset;
         Span<byte> checksum = stackalloc byte[32];
-        SHA256.HashData(header[..ChecksumOffset], checksum);
-        return checksum.SequenceEqual(header[ChecksumOffset..])
+        SHA256.HashData(header[..digested], checksum);
+        return checksum.SequenceEqual(header.Slice(digested, checksum.Length))
             && BinaryPrimitives.ReadUInt64LittleEndian(header) == Magic
-            && BinaryPrimitives.ReadUInt32LittleEndian(header[8..]) == Format;
+            && FormatOf(header) is OldFormat or Format;
     }
 
     private bool ContentIsValid(IStateDisk disk, long length)

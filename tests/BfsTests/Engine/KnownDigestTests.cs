@@ -146,6 +146,28 @@ public sealed class KnownDigestTests
         return bytes;
     }
 
+    /// <summary>The request's digest needed those of its blocks: a checkpoint does not compute them again (§5.3.1).</summary>
+    [Theory]
+    [InlineData(0u, 15)]
+    [InlineData(3u * Block, 15)]
+    [InlineData(100u, 0)]
+    public void Blocks_that_are_written_whole_are_hashed_once(uint offset, int known)
+    {
+        using var files = new FileCluster();
+        FileHandle file = files.Create("f");
+        byte[] content = RandomBytes(Transfer, 1);
+        files.Write(file, offset, content);
+        byte[] result = files.Read(file, offset, Transfer);
+        Assert.Equal(content, result[4..]);
+        Assert.All(files.LastDigests, d => Assert.Equal(ContentDigest.Of(result), d));
+        Assert.All(files.Cluster.Replicas, r => Assert.Equal((known, 15L - known), files.Blocks(r.Id.Value)));
+        long[] hashed = [.. files.Cluster.Pages.Select(p => p.PagesHashed)];
+        long modified = files.Cluster.Pages[0].ModifiedPagesInEpoch;
+        files.ReachCheckpoint();
+        Assert.All(files.Cluster.Pages.Index(), p => Assert.True(p.Item.PagesHashed - hashed[p.Index] <= modified + 2 - known));
+        Assert.Single(files.Cluster.Pages.Select(p => p.CheckpointDigest(p.LastCheckpoint)).Distinct());
+    }
+
     [Fact]
     public void A_read_of_what_has_not_changed_since_a_checkpoint_is_not_hashed()
     {

@@ -48,7 +48,10 @@ public sealed class ContentDigestTests
         byte[] content = RandomBytes(length, length);
         Assert.Equal(Reference(content), ContentDigest.Of(content));
         byte[] prefix = RandomBytes(32, 1);
-        Assert.Equal(Reference(content, prefix), ContentDigest.OfPrefixed(prefix, content));
+        var blocks = new Digest[ContentDigest.BlocksIn(length)];
+        Assert.Equal(Reference(content, prefix), ContentDigest.OfPrefixed(prefix, content, blocks));
+        Assert.All(blocks.Index(), b => Assert.Equal(
+            PartitionTree.PageDigest(content.AsSpan((length % Block) + (b.Index * Block), Block)), b.Item));
         if (length >= Block)
         {
             // A block of zeros, the last one, has the digest that the partition tree has for a page of zeros.

@@ -72,12 +72,37 @@ public class PagedStatePropertyTests
 
     private static void Modify(PagedState state, ReferenceState reference, Step step)
     {
-        // Half of the modifications make whole pages, so that pages become zero again and contents recur.
+        if (step.Kind % 4 == 1)
+        {
+            Set(state, reference, step);
+            return;
+        }
+        // Half of the other modifications make whole pages, so that pages become zero again and contents recur.
         bool whole = step.Kind % 2 == 0;
         int offset = whole ? step.Where / PagedState.PageBytes * PagedState.PageBytes : step.Where;
         int length = whole ? PagedState.PageBytes : Math.Min(step.Length, reference.Memory.Length - offset);
         state.Modify(offset, length).Fill(step.Value);
         reference.Memory.AsSpan(offset, length).Fill(step.Value);
+    }
+
+    /// <summary>A page becomes a copy of a block of the operation, of what is equal to one, or of what lies across two.</summary>
+    private static void Set(PagedState state, ReferenceState reference, Step step)
+    {
+        const int Head = 100;
+        const int Block = PagedState.PageBytes;
+        byte[] operation = new byte[Head + (3 * Block) + 8];
+        for (int i = 0; i < 3; i++)
+        {
+            operation.AsSpan(Head + (i * Block), Block).Fill((byte)(step.Value * i));
+        }
+        Digest[] blocks = [.. Enumerable.Range(0, 3).Select(i => PartitionTree.PageDigest(operation.AsSpan(Head + (i * Block), Block)))];
+        state.Operation.Set(operation, end: Head + (3 * Block), blocks, 3);
+        int from = (step.Length % 4) switch { 3 => step.Where % (Head + Block), var block => Head + (block * Block) };
+        byte[] copy = [.. operation.AsSpan(from, Block)];
+        int offset = step.Where / Block * Block;
+        state.SetPage(offset, step.Where % 5 == 0 ? copy : operation.AsSpan(from, Block));
+        copy.CopyTo(reference.Memory, offset);
+        state.Operation.Clear();
     }
 
     private static bool SameMemory(PagedState state, ReferenceState reference) =>

@@ -79,6 +79,41 @@ public class PagedStateTests
         Assert.Equal(1, state.PagesHashed);
     }
 
+    /// <summary>Whose digest was computed when the operation arrived: unless the page was modified again, or the content is elsewhere.</summary>
+    [Fact]
+    public void A_copy_of_a_block_of_the_operation_is_not_hashed()
+    {
+        using var state = new PagedState(10 * PagedState.PageBytes);
+        byte[] operation = new byte[17 + (3 * PagedState.PageBytes)];
+        new Random(1).NextBytes(operation);
+        Digest[] blocks = [.. Enumerable.Range(0, 3).Select(i => PartitionTree.PageDigest(Block(i)))];
+        state.Operation.Set(operation, operation.Length, blocks, blocks.Length);
+        state.SetPage(0, Block(0));
+        state.SetPage(4096, Block(1));
+        state.SetPage(2 * 4096, Block(2));
+        state.Modify((2 * 4096) + 5, 1)[0]++;
+        state.SetPage(3 * 4096, Block(0).ToArray());
+        state.SetPage(4 * 4096, operation.AsSpan(18, 4096));
+        Fill(state, 5, 1);
+        state.SetPage(5 * 4096, Block(1));
+        state.Operation.Clear();
+        state.SetPage(6 * 4096, Block(0));
+        Assert.True(state.TryGetDigest(0, out Digest digest) && digest == blocks[0]);
+        Assert.False(state.TryGetDigest(2, out _) || state.TryGetDigest(3, out _));
+        state.TakeCheckpoint(new SeqNum(1));
+        // Pages 2, 3, 4 and 6.
+        Assert.Equal(4, state.PagesHashed);
+        for (int page = 0; page < 10; page++)
+        {
+            Assert.Equal(PartitionTree.PageDigest(state.PageAt(new SeqNum(1), page)), state.NodeDigestAt(new SeqNum(1), 1, page));
+        }
+        state.ReadOnlyGuard = true;
+        Assert.Throws<BfsAssertException>(() => state.SetPage(0, Block(1)));
+        Assert.Throws<BfsAssertException>(() => state.SetPage(1, Block(1)));
+
+        Span<byte> Block(int i) => operation.AsSpan(17 + (i * 4096), 4096);
+    }
+
     [Fact]
     public void A_modification_across_pages_records_all_of_them()
     {

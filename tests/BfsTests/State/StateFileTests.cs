@@ -359,6 +359,40 @@ public sealed class StateFileTests : IDisposable
         }
     }
 
+    /// <summary>A save that was stopped is finished, by the version that wrote its journal or by this one. Format 1 did not say what is used.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void A_journal_of_either_format_is_finished(int format)
+    {
+        byte[] expected;
+        using (var disk = new FaultyDisk(_directory))
+        using (StateFile file = StateFile.Open(disk, SizeBytes))
+        {
+            file.State.Modify(0, (int)SizeBytes).Fill(1);
+            file.State.TakeCheckpoint(new SeqNum(1));
+            file.Save(new SeqNum(1));
+            Scribble(file.State, new Random(1));
+            file.State.TakeCheckpoint(new SeqNum(2));
+            expected = Memory(file.State);
+            file.BeginSave(new SeqNum(2));
+            // The image synced, the journal's header written and synced: of its pages some come to the image.
+            disk.ChangesLeft = 3 + 7;
+            file.RunSave();
+            Assert.Throws<StateFileException>(file.EndSave);
+        }
+        if (format == 1)
+        {
+            byte[] journal = File.ReadAllBytes(PathOf("state.journal"));
+            journal[8] = 1;
+            SHA256.HashData(journal.AsSpan(0, 104), journal.AsSpan(104));
+            File.WriteAllBytes(PathOf("state.journal"), journal);
+        }
+        using StateFile again = Open();
+        Assert.Equal((StateFileStatus.UncleanStop, new SeqNum(2)), (again.Status, again.SavedCheckpoint));
+        Assert.Equal(expected, Memory(again.State));
+    }
+
     /// <summary>Whatever became of the files: they open, nothing throws, and what is not whole is not trusted (§5.3.3).</summary>
     [Theory]
     [InlineData("state.image")]
