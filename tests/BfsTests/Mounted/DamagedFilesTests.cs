@@ -69,8 +69,8 @@ public sealed class DamagedFilesTests : IDisposable
         StartAndCompare(drive);
         (bool wereDamaged, long checkedPages, long fetched) = StateOf(Victim);
         Assert.True(wereDamaged);
-        Assert.InRange(checkedPages, 10_000, 20_000);
-        // Most flips hit holes, which become zeros again without fetching.
+        // Most flips hit what lies behind all that is in use, where they are taken for what a save left that did not come to its end.
+        Assert.InRange(checkedPages, 9_000, 11_000);
         Assert.InRange(fetched, 1, pages.Count / 4);
         string log = File.ReadAllText(FileOf("replica.log"));
         Assert.Contains("the state is damaged: state.image does not have the digest of checkpoint", log, StringComparison.Ordinal);
