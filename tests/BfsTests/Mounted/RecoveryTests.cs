@@ -240,8 +240,9 @@ public sealed class RecoveryTests : IDisposable
     /// <summary>Flips bits in the mapping of a replica's state; root may.</summary>
     private static void DamageMemory(int pid, int bytes)
     {
+        // Parts of it that are not saved yet may be mapped as plain memory: any other says where the whole begins.
         string line = File.ReadAllLines($"/proc/{pid}/maps").First(l => l.EndsWith("/state.image", StringComparison.Ordinal));
-        long start = Convert.ToInt64(line.Split('-')[0], 16);
+        long start = Convert.ToInt64(line.Split('-')[0], 16) - Convert.ToInt64(line.Split(' ')[2], 16);
         // Where files are: behind the tables, which are mostly holes that damage would not be noticed in.
         const long From = 12_400L * 4096, Length = 4_000_000;
         var random = new Random(4);
