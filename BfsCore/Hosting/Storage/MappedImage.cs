@@ -66,11 +66,16 @@ internal sealed unsafe class MappedImage : IPageMemory
     public void BeforeModifying(long page)
     {
         long chunk = page / _chunkPages;
-        if (chunk < _firstHole || chunk >= _chunks || _modified.Contains(chunk) || _plain.Count * ChunkBytes >= MostPlainBytes)
+        if (chunk < _firstHole || chunk >= _chunks || _modified.Contains(chunk))
         {
             return;
         }
+        // Also if there is too much already: what is in a chunk from now on must not be mapped over.
         _modified.Add(chunk);
+        if (_plain.Count * ChunkBytes >= MostPlainBytes)
+        {
+            return;
+        }
         byte* start = Memory + (chunk * ChunkBytes);
         if (MapPlain(start, ChunkBytes, LibC.ProtRead | LibC.ProtWrite) == start)
         {
