@@ -29,9 +29,6 @@ internal sealed unsafe class CheckpointCopies
 
     public long PageIndex(int slot) => _pages[slot];
 
-    /// <summary>The pages in some slots; valid until one is added.</summary>
-    public ReadOnlySpan<long> Pages(int firstSlot, int count) => _pages.AsSpan(0, Count).Slice(firstSlot, count);
-
     /// <summary>The content at this checkpoint of the page in that slot; null: all zeros.</summary>
     public byte* Copy(int slot) => (byte*)_copies[slot];
 
