@@ -108,10 +108,22 @@ internal sealed class ClusterFixture : IDisposable
     {
         using var process = Process.GetProcessById(pid);
         process.Kill();
-        // Not our child: its end shows in /proc.
-        while (Directory.Exists($"/proc/{pid}") && !File.ReadAllText($"/proc/{pid}/stat").Contains(") Z", StringComparison.Ordinal))
+        while (!HasEnded(pid))
         {
             Thread.Sleep(10);
+        }
+    }
+
+    /// <summary>Not our child: its end shows in /proc, if need be between opening and reading.</summary>
+    private static bool HasEnded(int pid)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{pid}/stat").Contains(") Z", StringComparison.Ordinal);
+        }
+        catch (IOException)
+        {
+            return true;
         }
     }
 
