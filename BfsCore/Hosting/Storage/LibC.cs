@@ -17,6 +17,7 @@ internal static unsafe partial class LibC
     public const int MadvRandom = 1;
     public const int MadvDontNeed = 4;
     public const int MadvHugePage = 14;
+    public const int MadvPopulateRead = 22;
     public const int FallocKeepSizePunchHole = 3;
     public const int SeekData = 3;
     public const int SeekHole = 4;
