@@ -13,6 +13,9 @@ internal sealed class Node(FileHandle handle) : KnownInode(handle)
     /// <summary>It lost its last name while it was open here: to be released when the last open is gone.</summary>
     public bool Orphaned { get; set; }
 
+    /// <summary>A directory as it was opened last, until its attributes are asked for.</summary>
+    public OpenFile? JustOpened { get; set; }
+
     public WriteQueue Writes { get; } = new();
 
     /// <summary>Moves with every operation of ours that may change the content, when it begins and when it ends.</summary>

@@ -33,6 +33,9 @@ public sealed class OpenFile
 
     internal DirectoryPage? Page { get; set; }
 
+    /// <summary>Its entries were asked for.</summary>
+    internal bool IsListed { get; set; }
+
     /// <summary>What came with the opening and was not read yet.</summary>
     internal OpenContent? Content { get; set; }
 
@@ -55,5 +58,8 @@ internal sealed class DirectoryPage(int bytes)
     public ulong Cookie { get; set; }
 
     /// <summary>When it was asked for, and after how many changes of ours: an old page is fetched again.</summary>
-    public (long Micros, long Changes) Asked { get; init; }
+    public (Asked Begun, long Changes) Asked { get; init; }
+
+    /// <summary>It is the beginning of the listing, was fetched before that was asked for, and serves once.</summary>
+    public bool IsAhead { get; set; }
 }

@@ -32,7 +32,12 @@ public sealed partial class RemoteFileSystem
         return CreatedAsync(caller, buffer.Written(writer), openMode);
     }
 
-    public OpenFile OpenDirectory(in Caller caller, FileHandle directory) => Use(caller, directory, OpenMode.Read);
+    public OpenFile OpenDirectory(in Caller caller, FileHandle directory)
+    {
+        OpenFile open = Use(caller, directory, OpenMode.Read);
+        open.Node.JustOpened = open;
+        return open;
+    }
 
     public void Release(OpenFile file)
     {
@@ -40,6 +45,10 @@ public sealed partial class RemoteFileSystem
         DropContent(file);
         DropOwn(file);
         _writes.Urge(file.Node);
+        if (file.Node.JustOpened == file)
+        {
+            file.Node.JustOpened = null;
+        }
         file.Node.OpenCount--;
         DropIfUnused(file.Node, file.Opener);
     }
@@ -135,14 +144,16 @@ public sealed partial class RemoteFileSystem
             directory.Page = null;
             return new(Errno.Ok);
         }
+        directory.IsListed = true;
         DirectoryPage? page = directory.Page;
-        bool goesOn = page is not null && cookie != 0 && page.Cookie == cookie && page.Position < page.Length;
-        if (goesOn && page!.Asked.Changes == _changes && _nowMicros() - page.Asked.Micros < _options.AttributeMicros)
+        bool goesOn = page is not null && page.Cookie == cookie && page.Position < page.Length && (cookie != 0 || page.IsAhead);
+        if (goesOn && page!.Asked.Changes == _changes && _nowMicros() - page.Asked.Begun.Micros < _options.AttributeMicros)
         {
+            page.IsAhead = false;
             return new(Errno.Ok);
         }
         // Who changes what is listed will do so again before the next part: then fetch no more than is wanted now.
-        int bytes = goesOn ? Math.Clamp(wantedBytes, MinPageBytes, DirectoryPage.MaxBytes) : DirectoryPage.MaxBytes;
+        int bytes = goesOn && cookie != 0 ? Math.Clamp(wantedBytes, MinPageBytes, DirectoryPage.MaxBytes) : DirectoryPage.MaxBytes;
         return FetchPageAsync(directory, cookie, bytes, call);
     }
 
@@ -184,9 +195,26 @@ public sealed partial class RemoteFileSystem
         page.Position = page.Length - reader.Remaining;
     }
 
+    /// <summary>
+    /// Who asks for the attributes of a directory that was just opened is about to list it, as the C library's opendir: what comes with
+    /// the beginning of the listing answers both.
+    /// </summary>
+    private async ValueTask<Outcome<FileAttributes>> AttributesWithListingAsync(Caller caller, OpenFile directory)
+    {
+        directory.Node.JustOpened = null;
+        Errno error = await FetchPageAsync(directory, cookie: 0, DirectoryPage.MaxBytes, caller.Call);
+        if (error == Errno.Ok && TryPeekEntry(directory, out DirectoryEntry first) && first.Attributes.Handle == directory.Handle)
+        {
+            directory.Page!.IsAhead = !directory.IsListed;
+            return directory.Node.Learn(first.Attributes, directory.Page.Asked.Begun);
+        }
+        // Say, it may not be read.
+        return await FetchAttributesAsync(caller, directory.Handle);
+    }
+
     private async ValueTask<Errno> FetchPageAsync(OpenFile directory, ulong cookie, int maxBytes, CallToken? call)
     {
-        DirectoryPage page = new(maxBytes) { Cookie = cookie, Asked = (_nowMicros(), _changes) };
+        DirectoryPage page = new(maxBytes) { Cookie = cookie, Asked = (Ask(), _changes) };
         WireWriter writer = Begin(directory.Opener, directory.Groups, FileOp.Readdir, out OpBuffer buffer);
         writer.Handle(directory.Handle);
         writer.U64(cookie);

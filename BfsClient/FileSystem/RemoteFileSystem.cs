@@ -84,9 +84,10 @@ public sealed partial class RemoteFileSystem : IFileOperations
             return DrainedAttributesAsync(caller, node);
         }
         KnownInode? known = node ?? _changedDirectories.Find(file);
-        return known is not null && known.TryGetFresh(Ask(), _options.AttributeMicros, out FileAttributes fresh)
-            ? new(fresh)
-            : FetchAttributesAsync(caller, file);
+        return known is not null && known.TryGetFresh(Ask(), _options.AttributeMicros, out FileAttributes fresh) ? new(fresh)
+            : node?.JustOpened is { IsListed: false } directory && directory.Opener == caller with { Call = null } && MayKeepContent
+                ? AttributesWithListingAsync(caller, directory)
+                : FetchAttributesAsync(caller, file);
     }
 
     public ValueTask<Outcome<FileAttributes>> SetAttrAsync(in Caller caller, FileHandle file, in AttributeChange change)

@@ -55,15 +55,13 @@ internal sealed unsafe class MappedImage : IPageMemory
     public byte* Memory { get; private set; }
 
     /// <summary>
-    /// The file and the memory are zero from a page on. There is no reading ahead there: the first write to a page of a hole would read its
-    /// neighbours' zeros too, which doubles the time that filling new pages takes.
+    /// No reading ahead from now on: the first write to a page of a hole would read its neighbours' zeros too, which
+    /// doubles the time that filling new pages takes. What is in use is in memory since the start.
     /// </summary>
-    public void ExpectHoleFrom(long page)
-    {
-        _firstHole = (page + _chunkPages - 1) / _chunkPages;
-        long bytes = Math.Min(_firstHole * ChunkBytes, _bytes);
-        _ = LibC.Advise(Memory + bytes, (nuint)(_bytes - bytes), LibC.MadvRandom);
-    }
+    public void ExpectRandomAccess() => _ = LibC.Advise(Memory, (nuint)_bytes, LibC.MadvRandom);
+
+    /// <summary>The file and the memory are zero from a page on.</summary>
+    public void ExpectHoleFrom(long page) => _firstHole = (page + _chunkPages - 1) / _chunkPages;
 
     public void BeforeModifying(long page)
     {
@@ -92,7 +90,8 @@ internal sealed unsafe class MappedImage : IPageMemory
     /// </summary>
     /// <param name="saved">What the save changed in the file.</param>
     /// <param name="modified">What differs from the file.</param>
-    public void ShowFile(PageSet saved, PageSet modified)
+    /// <param name="isHole">Whether a page that is as saved is one of zeros.</param>
+    public void ShowFile(PageSet saved, PageSet modified, Func<long, bool> isHole)
     {
         for (long chunk = _plain.Next(0); chunk >= 0; chunk = _plain.Next(chunk + 1))
         {
@@ -108,7 +107,8 @@ internal sealed unsafe class MappedImage : IPageMemory
             {
                 page++;
             }
-            ShowPages(first, page - first);
+            ForgetCopies(first, page - first);
+            ShowPages(first, page, isHole);
             page = saved.Next(Math.Max(page, first + 1));
         }
     }
@@ -161,6 +161,8 @@ internal sealed unsafe class MappedImage : IPageMemory
         {
             return false;
         }
+        // As its neighbours, with which it becomes one mapping.
+        _ = LibC.Advise(start, (nuint)ChunkBytes, LibC.MadvRandom);
         copies = _copies;
         for (long page = NextIn(first); page >= 0; page = NextIn(page + 1))
         {
@@ -183,15 +185,30 @@ internal sealed unsafe class MappedImage : IPageMemory
     private bool TryMapFile(byte* start, long bytes, long offset) =>
         LibC.Map(start, (nuint)bytes, LibC.ProtRead | LibC.ProtWrite, LibC.MapPrivate | LibC.MapNoReserve | LibC.MapFixed, _file, offset) == start;
 
-    private void ShowPages(long first, long count)
+    private void ForgetCopies(long firstPage, long count)
     {
-        byte* start = Memory + (first * PageBytes);
-        nuint bytes = (nuint)(count * PageBytes);
-        if (count > 0 && LibC.Advise(start, bytes, LibC.MadvDontNeed) != 0)
+        if (count > 0 && LibC.Advise(Memory + (firstPage * PageBytes), (nuint)(count * PageBytes), LibC.MadvDontNeed) != 0)
         {
             throw LibC.Error("madvise");
         }
-        // Systems before Linux 5.14 do not know it.
-        _ = LibC.Advise(start, bytes, LibC.MadvPopulateRead);
+    }
+
+    /// <summary>All but holes, of which the system would make pages.</summary>
+    private void ShowPages(long first, long end, Func<long, bool> isHole)
+    {
+        for (long page = first; page < end; page++)
+        {
+            if (isHole(page))
+            {
+                continue;
+            }
+            first = page;
+            while (page < end && !isHole(page))
+            {
+                page++;
+            }
+            // Systems before Linux 5.14 do not know it.
+            _ = LibC.Advise(Memory + (first * PageBytes), (nuint)((page - first) * PageBytes), LibC.MadvPopulateRead);
+        }
     }
 }

@@ -94,7 +94,7 @@ public sealed unsafe partial class StateFile
             throw CannotSave(save.Target, failure);
         }
         _meta = save.Target;
-        _mapping.ShowFile(State.Saving, State.Dirty);
+        _mapping.ShowFile(State.Saving, State.Dirty, page => State.CurrentPageDigest(page).IsZero);
         State.EndSave(saved: true);
         VoidJournal();
     }

@@ -227,6 +227,7 @@ public sealed unsafe partial class StateFile : IDisposable
     {
         HashUsedPages();
         State.FinishImage(_meta.Checkpoint);
+        _mapping.ExpectRandomAccess();
         if (problem == null && State.CheckpointDigest(_meta.Checkpoint) != _meta.Root)
         {
             problem = $"state.image does not have the digest of checkpoint {_meta.Checkpoint}";

@@ -29,7 +29,7 @@ public sealed class MappedImageTests : IDisposable
             Write(chunk * ChunkPages, 7);
         }
         // As if a save had ended after which all of that was modified again.
-        image.ShowFile(saved, modified);
+        image.ShowFile(saved, modified, _ => false);
         for (int chunk = 0; chunk < Chunks; chunk++)
         {
             Write((chunk * ChunkPages) + 1, 8);
