@@ -3,25 +3,56 @@ using BfsCore.FileProtocol;
 namespace BfsClient.FileSystem;
 
 /// <summary>
-/// The directories of the last operation on names, whose attributes came with its result: the kernel asks for them before
-/// it does anything else there. Two, because a rename may change two.
+/// Directories in which names were changed here, with the attributes that came with the result: the kernel asks for them before it does
+/// anything else there. They count until the next change of ours in the directory begins.
 /// </summary>
+/// <remarks>Epochs are numbers that grow with each beginning and each end of an operation on names.</remarks>
 internal sealed class ChangedDirectories
 {
-    private KnownInode _newer = new(default);
-    private KnownInode _older = new(default);
+    /// <summary>How many are remembered; one more, and all are forgotten.</summary>
+    public const int Most = 1024;
 
-    public KnownInode? Find(FileHandle directory) =>
-        _newer.Handle == directory ? _newer : _older.Handle == directory ? _older : null;
+    private readonly Dictionary<ulong, Directory> _directories = [];
 
-    public void Learn(in FileAttributes attributes, Asked asked)
+    // The last change of directories that are not remembered, or of any.
+    private long _othersChanged;
+
+    /// <summary>A change of names in a directory begins or has ended.</summary>
+    public void Changes(FileHandle directory, long epoch)
     {
-        KnownInode? known = Find(attributes.Handle);
-        if (known is null)
+        if (!_directories.TryGetValue(directory.Packed, out Directory? known))
         {
-            _older = _newer;
-            known = _newer = new KnownInode(attributes.Handle);
+            if (_directories.Count == Most)
+            {
+                _directories.Clear();
+                _othersChanged = epoch;
+            }
+            known = new Directory(directory);
+            _directories.Add(directory.Packed, known);
         }
-        known.Learn(attributes, asked);
+        known.Changed = epoch;
+    }
+
+    /// <summary>A change that may concern any directory begins or has ended.</summary>
+    public void AllChange(long epoch) => _othersChanged = epoch;
+
+    /// <summary>The epoch in which the directory's last change began or ended, or a later one.</summary>
+    public long LastChange(FileHandle directory) =>
+        Math.Max(_othersChanged, _directories.GetValueOrDefault(directory.Packed)?.Changed ?? 0);
+
+    /// <summary>Takes attributes of a directory that is remembered, and returns the newest known.</summary>
+    public FileAttributes Learn(in FileAttributes attributes, Asked asked) =>
+        _directories.GetValueOrDefault(attributes.Handle.Packed)?.Learn(attributes, asked) ?? attributes;
+
+    public bool TryGetFresh(FileHandle directory, long nowMicros, long maxAgeMicros, out FileAttributes attributes)
+    {
+        attributes = default;
+        return _directories.TryGetValue(directory.Packed, out Directory? known)
+            && known.TryGetFresh(nowMicros, Math.Max(_othersChanged, known.Changed), maxAgeMicros, out attributes);
+    }
+
+    private sealed class Directory(FileHandle handle) : KnownInode(handle)
+    {
+        public long Changed { get; set; }
     }
 }

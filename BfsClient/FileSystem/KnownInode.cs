@@ -40,11 +40,11 @@ internal class KnownInode(FileHandle handle)
         attributes.CtimeNanos >= _latest.CtimeNanos ? attributes : _latest;
 
     /// <summary>Attributes younger than the given age, if no operation of ours may have changed them since.</summary>
-    public bool TryGetFresh(Asked now, long maxAgeMicros, out FileAttributes attributes)
+    /// <param name="changed">The epoch of the last one that may have.</param>
+    public bool TryGetFresh(long nowMicros, long changed, long maxAgeMicros, out FileAttributes attributes)
     {
         attributes = _latest;
-        return _latest.CtimeNanos != 0 && now.Micros - _latestAsked.Micros < maxAgeMicros &&
-            now.Epoch == _latestAsked.Epoch;
+        return _latest.CtimeNanos != 0 && nowMicros - _latestAsked.Micros < maxAgeMicros && _latestAsked.Epoch >= changed;
     }
 }
 

@@ -29,7 +29,7 @@ public sealed partial class RemoteFileSystem
         writer.Name(name);
         writer.U32(mode);
         writer.U8((byte)((openMode & OpenMode.Exclusive) != 0 ? 1 : 0));
-        return CreatedAsync(caller, buffer.Written(writer), openMode);
+        return CreatedAsync(caller, parent, buffer.Written(writer), openMode);
     }
 
     public OpenFile OpenDirectory(in Caller caller, FileHandle directory)
@@ -98,14 +98,14 @@ public sealed partial class RemoteFileSystem
     }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<Outcome<OpenFile>> CreatedAsync(Caller caller, OpBuffer buffer, OpenMode mode)
+    private async ValueTask<Outcome<OpenFile>> CreatedAsync(Caller caller, FileHandle parent, OpBuffer buffer, OpenMode mode)
     {
-        Asked asked = NamesChange();
+        Asked asked = NamesChange(parent);
         InvokeResult result = await _invoker.InvokeAsync(buffer.Operation, readOnly: false, buffer.Body, caller.Call);
         WireReader reader = buffer.Result(result);
         bool existed = reader.U8() != 0;
         FileAttributes attributes = reader.Attributes();
-        bool whole = NamesChanged(asked, ref reader);
+        bool whole = NamesChanged(asked, parent, ref reader);
         _buffers.Push(buffer);
         if (result.Status != Errno.Ok || !whole)
         {

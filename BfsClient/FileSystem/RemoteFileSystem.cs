@@ -83,8 +83,7 @@ public sealed partial class RemoteFileSystem : IFileOperations
         {
             return DrainedAttributesAsync(caller, node);
         }
-        KnownInode? known = node ?? _changedDirectories.Find(file);
-        return known is not null && known.TryGetFresh(Ask(), _options.AttributeMicros, out FileAttributes fresh) ? new(fresh)
+        return TryGetFresh(file, node, out FileAttributes fresh) ? new(fresh)
             : node?.JustOpened is { IsListed: false } directory && directory.Opener == caller with { Call = null } && MayKeepContent
                 ? AttributesWithListingAsync(caller, directory)
                 : FetchAttributesAsync(caller, file);
@@ -140,6 +139,11 @@ public sealed partial class RemoteFileSystem : IFileOperations
         return StatusAsync(buffer.Written(writer), caller.Call, readOnly: true);
     }
 
+    /// <param name="node">If the file is in use: what was known before it was opened counts no longer.</param>
+    private bool TryGetFresh(FileHandle file, Node? node, out FileAttributes attributes) => node is not null
+        ? node.TryGetFresh(_nowMicros(), _namesEpoch, _options.AttributeMicros, out attributes)
+        : _changedDirectories.TryGetFresh(file, _nowMicros(), _options.AttributeMicros, out attributes);
+
     private Asked Ask() => new(_nowMicros(), _namesEpoch);
 
     private WireWriter Begin(in Caller caller, FileOp op, out OpBuffer buffer) =>
@@ -174,24 +178,25 @@ public sealed partial class RemoteFileSystem : IFileOperations
         return new Outcome<int>(result.Status, result.BodyBytes);
     }
 
-    /// <summary>An operation whose result is the attributes of a file; if it changes names, also of the directory.</summary>
+    /// <summary>An operation whose result is the attributes of a file; if it changes names in a directory, also of that.</summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<Outcome<FileAttributes>> AttributesAsync(OpBuffer buffer, bool readOnly, CallToken? call,
-        bool changesNames = false)
+        FileHandle? changedIn = null)
     {
-        Asked asked = changesNames ? NamesChange() : Ask();
+        Asked asked = changedIn is not null ? NamesChange(changedIn) : Ask();
         InvokeResult result = await _invoker.InvokeAsync(buffer.Operation, readOnly, buffer.Body, call);
         WireReader reader = buffer.Result(result);
         FileAttributes attributes = reader.Attributes();
-        bool whole = changesNames ? NamesChanged(asked, ref reader) : reader.Ok;
+        bool whole = changedIn is not null ? NamesChanged(asked, changedIn, ref reader) : reader.Ok;
         _buffers.Push(buffer);
         if (result.Status != Errno.Ok || !whole)
         {
             return result.Status != Errno.Ok ? result.Status : Errno.EIO;
         }
+        FileAttributes newest = _changedDirectories.Learn(attributes, asked);
         if (!_nodes.TryGetValue(attributes.Handle.Packed, out Node? node))
         {
-            return _changedDirectories.Find(attributes.Handle)?.Learn(attributes, asked) ?? attributes;
+            return newest;
         }
         await _writes.DrainAsync(node);
         return node.Learn(attributes, asked);
@@ -208,7 +213,7 @@ public sealed partial class RemoteFileSystem : IFileOperations
     {
         await _writes.DrainAsync(node);
         // The last write's result has just brought attributes.
-        return node.TryGetFresh(Ask(), _options.AttributeMicros, out FileAttributes fresh)
+        return TryGetFresh(node.Handle, node, out FileAttributes fresh)
             ? fresh
             : await FetchAttributesAsync(caller, node.Handle);
     }
@@ -229,7 +234,7 @@ public sealed partial class RemoteFileSystem : IFileOperations
         if (outcome.Failed || (outcome.Value.Mode & FileTypeMask) == DirectoryType)
         {
             // An operation on names that is under way may bring what the directory was before.
-            _namesEpoch++;
+            _changedDirectories.AllChange(++_namesEpoch);
         }
         return outcome;
     }

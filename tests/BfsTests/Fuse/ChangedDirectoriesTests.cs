@@ -24,8 +24,63 @@ public class ChangedDirectoriesTests
         AssertKnown(fixture, Root);
         fixture.Wait(fixture.Files.UnlinkAsync(FileSystemFixture.Root, d, "s"u8));
         AssertKnown(fixture, d);
-        AssertAsked(fixture, Root);
+        AssertKnown(fixture, Root);
         fixture.Files.Release(file);
+    }
+
+    /// <summary>They may change directories that their result does not name.</summary>
+    [Fact]
+    public void AfterRenamingOrRemovingADirectoryOthersAreAskedFor()
+    {
+        using FileSystemFixture fixture = new();
+        FileHandle d = MakeDirectory(fixture, Root, "d"u8);
+        FileHandle e = MakeDirectory(fixture, d, "e"u8);
+        MakeDirectory(fixture, e, "f"u8);
+        AssertKnown(fixture, e);
+        fixture.Wait(fixture.Files.RenameAsync(FileSystemFixture.Root, d, "e"u8, Root, "g"u8, RenameFlags.None));
+        AssertAsked(fixture, e);
+        MakeDirectory(fixture, d, "h"u8);
+        fixture.Wait(fixture.Files.RmdirAsync(FileSystemFixture.Root, e, "f"u8));
+        AssertKnown(fixture, e);
+        AssertAsked(fixture, d);
+    }
+
+    [Fact]
+    public void AChangeThatIsUnderWayLeavesOthersKnown()
+    {
+        using FileSystemFixture fixture = new();
+        FileHandle d = MakeDirectory(fixture, Root, "d"u8);
+        fixture.Create("a");
+        fixture.Invoker.Held = true;
+        Task<Outcome<Attributes>> made = fixture.Files.MkdirAsync(FileSystemFixture.Root, d, "e"u8, 0x1FF).AsTask();
+        AssertKnown(fixture, Root);
+        fixture.Invoker.Held = false;
+        fixture.Invoker.Run(0)();
+        Assert.False(fixture.Wait(made).Failed);
+        AssertKnown(fixture, Root);
+        AssertKnown(fixture, d);
+    }
+
+    [Fact]
+    public void WhatIsForgottenForRoomIsAskedFor()
+    {
+        using FileSystemFixture fixture = new();
+        FileHandle d = MakeDirectory(fixture, Root, "d"u8);
+        FileHandle e = MakeDirectory(fixture, d, "e"u8);
+        FileHandle[] others = [.. Enumerable.Range(0, ChangedDirectories.Most).Select(i => MakeDirectory(fixture, Root, [(byte)(1 + (i % 40)), (byte)(65 + (i / 40))]))];
+        Assert.All(others[..^3], other => MakeDirectory(fixture, other, "x"u8));
+        AssertKnown(fixture, others[^4]);
+        AssertKnown(fixture, d);
+        // Under way while all are forgotten: what it brings may be old.
+        fixture.Invoker.Held = true;
+        Task<Outcome<Attributes>> made = fixture.Files.MkdirAsync(FileSystemFixture.Root, e, "x"u8, 0x1FF).AsTask();
+        fixture.Invoker.Held = false;
+        Assert.All(others[^3..], other => MakeDirectory(fixture, other, "x"u8));
+        AssertAsked(fixture, d);
+        fixture.Invoker.Run(0)();
+        Assert.False(fixture.Wait(made).Failed);
+        AssertAsked(fixture, e);
+        AssertKnown(fixture, others[^1]);
     }
 
     [Fact]
