@@ -10,6 +10,7 @@ internal static class BenchmarkCatalog
 
     /// <summary>The operations of our own driver against those of PostMark: enough to know their times.</summary>
     private const double DriverPart = 0.2;
+    private const double QuickDriverPart = 0.5;
 
     public static IReadOnlyList<Benchmark> All { get; } =
     [
@@ -49,9 +50,9 @@ internal static class BenchmarkCatalog
     private static IFileWorkload[] PostMark(BenchmarkSettings settings)
     {
         var size = new PostMarkSize(settings.Scale ?? (settings.Quick ? QuickScale : 1));
-        return [new PostMarkProgram(size), new PostMarkDriver(settings.Quick ? size : size.Fraction(DriverPart))];
+        return [new PostMarkProgram(size), new PostMarkDriver(size.Fraction(settings.Quick ? QuickDriverPart : DriverPart))];
     }
 
     private static IFileWorkload[] Files(BenchmarkSettings settings) =>
-        [new SequentialFiles(settings.Quick ? 128L << 20 : 1L << 30), new DbenchProgram(settings.Quick ? 3 : 30)];
+        [new SequentialFiles(settings.Quick ? 128L << 20 : 1L << 30), new DbenchProgram(settings.Quick ? 5 : 30)];
 }
