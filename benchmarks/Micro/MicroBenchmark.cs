@@ -13,7 +13,7 @@ internal static class MicroBenchmark
     {
         IReadOnlyList<MicroGroup> groups = MicroPlan.Groups(settings.Quick);
         int runs = settings.Runs ?? (settings.Quick ? 3 : 5);
-        var times = new MicroTimes(TimeSpan.FromSeconds(settings.Quick ? 2 : 5), TimeSpan.FromSeconds(settings.Quick ? 0.1 : 1), TimeSpan.FromSeconds(settings.Quick ? 0.25 : 2));
+        var times = new MicroTimes(TimeSpan.FromSeconds(settings.Quick ? 1.5 : 5), TimeSpan.FromSeconds(settings.Quick ? 0.1 : 1), TimeSpan.FromSeconds(settings.Quick ? 0.25 : 2));
         Output.WithProgress("micro-benchmarks", groups.Sum(g => runs * g.Operations.Count * (g.Variants.Count + 1)), onDone =>
         {
             foreach (MicroGroup group in groups)

@@ -47,7 +47,7 @@ internal static class MicroPlan
     public static IReadOnlyList<MicroGroup> Groups(bool quick)
     {
         int[] clients = quick ? [1, 20, 50] : [1, 5, 10, 20, 50, 100, 200];
-        int[] sizes = quick ? [SmallBytes, 2048, 8192] : [SmallBytes, 64, 256, 512, 1024, 2048, 4096, 6144, 8192];
+        int[] sizes = quick ? [SmallBytes, 8192] : [SmallBytes, 64, 256, 512, 1024, 2048, 4096, 6144, 8192];
         return
         [
             .. clients.Select(c => new MicroGroup($"{c} clients", c, SignedClients.Contains(c) ? PlainAndSigned : Plain, [.. Three.Select(o => (o, (string?)null))])),

@@ -6,7 +6,7 @@ internal static class BenchmarkCatalog
     private const int AndrewCopies = 100;
     private const int LargeAndrewCopies = 500;
     private const int QuickCopies = 2;
-    private const double QuickScale = 0.02;
+    private const double QuickScale = 0.015;
 
     /// <summary>The operations of our own driver against those of PostMark: enough to know their times.</summary>
     private const double DriverPart = 0.2;
@@ -54,5 +54,5 @@ internal static class BenchmarkCatalog
     }
 
     private static IFileWorkload[] Files(BenchmarkSettings settings) =>
-        [new SequentialFiles(settings.Quick ? 128L << 20 : 1L << 30), new DbenchProgram(settings.Quick ? 5 : 30)];
+        [new SequentialFiles(settings.Quick ? 128L << 20 : 1L << 30), new DbenchProgram(settings.Quick ? 4 : 30)];
 }

@@ -40,7 +40,7 @@ internal static class ViewChangeBenchmark
     {
         bool quick = settings.Quick;
         int changes = quick ? 64 : 256;
-        int kills = settings.Runs ?? (quick ? 3 : 10);
+        int kills = settings.Runs ?? (quick ? 2 : 10);
         var table = new Table().RoundedBorder().AddColumn("view changes");
         foreach (string column in new[] { "samples", "median ms", "mean ms", "p90 ms", "max ms", "median entered", "VIEW-CHANGE bytes", "NEW-VIEW bytes" })
         {
