@@ -48,6 +48,9 @@ internal sealed class DirectoryPage(int bytes)
 {
     public const int MaxBytes = FileLimits.MaxTransferBytes;
 
+    /// <summary>About thirty entries.</summary>
+    public const int SmallBytes = 4096;
+
     public byte[] Data { get; } = new byte[bytes];
 
     public int Length { get; set; }
@@ -62,4 +65,7 @@ internal sealed class DirectoryPage(int bytes)
 
     /// <summary>It is the beginning of the listing, was fetched before that was asked for, and serves once.</summary>
     public bool IsAhead { get; set; }
+
+    /// <summary>Attributes may have changed since.</summary>
+    public bool HasNamesOnly { get; set; }
 }

@@ -147,8 +147,9 @@ public sealed partial class RemoteFileSystem
         directory.IsListed = true;
         DirectoryPage? page = directory.Page;
         bool goesOn = page is not null && page.Cookie == cookie && page.Position < page.Length && (cookie != 0 || page.IsAhead);
-        if (goesOn && page!.Asked.Changes == _changes && _nowMicros() - page.Asked.Begun.Micros < _options.AttributeMicros)
+        if (goesOn && _nowMicros() - page!.Asked.Begun.Micros < _options.AttributeMicros && (page.Asked.Changes == _changes || NamesCount(page, directory)))
         {
+            page.HasNamesOnly = page.Asked.Changes != _changes;
             page.IsAhead = false;
             return new(Errno.Ok);
         }
@@ -156,6 +157,13 @@ public sealed partial class RemoteFileSystem
         int bytes = goesOn && cookie != 0 ? Math.Clamp(wantedBytes, MinPageBytes, DirectoryPage.MaxBytes) : DirectoryPage.MaxBytes;
         return FetchPageAsync(directory, cookie, bytes, call);
     }
+
+    /// <summary>
+    /// Something was changed here since, but not the names in this directory. If they are few, who wants attributes may ask for them; to fetch
+    /// the listing again takes everybody longer.
+    /// </summary>
+    private bool NamesCount(DirectoryPage page, OpenFile directory) => page.IsAhead && page.Length <= DirectoryPage.SmallBytes
+        && _changedDirectories.LastChange(directory.Handle) <= page.Asked.Begun.Epoch;
 
     public bool TryPeekEntry(OpenFile directory, out DirectoryEntry entry)
     {
@@ -175,10 +183,10 @@ public sealed partial class RemoteFileSystem
             entry = default;
             return false;
         }
-        bool settled = true;
+        bool settled = !page.HasNamesOnly;
         if (_nodes.TryGetValue(attributes.Handle.Packed, out Node? node))
         {
-            settled = node.Writes.IsEmpty;
+            settled &= node.Writes.IsEmpty;
             attributes = node.Newest(attributes);
         }
         entry = new DirectoryEntry(next, attributes, settled, name);

@@ -55,6 +55,33 @@ public sealed class ListingAheadTests : IDisposable
     }
 
     [Fact]
+    public void What_was_changed_elsewhere_leaves_the_names_of_a_small_directory()
+    {
+        OpenFile directory = _fixture.Files.OpenDirectory(FileSystemFixture.Root, MakeDirectory());
+        _fixture.Files.Release(_fixture.Create("b"));
+        Asks(() => Assert.Equal(". .. 0 1 2", Names(OpenWithAttributes(directory, () => _fixture.Files.Release(_fixture.Create("c"))), settled: false)),
+            FileOp.Readdir, FileOp.Create);
+        Asks(() => Assert.Equal(". .. 0 1 2", Names(directory)), FileOp.Readdir);
+    }
+
+    [Fact]
+    public void What_was_changed_elsewhere_makes_a_large_directory_be_listed_again()
+    {
+        OpenFile directory = _fixture.Files.OpenDirectory(FileSystemFixture.Root, MakeDirectory(names: 100));
+        Asks(() => Names(OpenWithAttributes(directory, () => _fixture.Files.Release(_fixture.Create("c")))),
+            FileOp.Readdir, FileOp.Create, FileOp.Readdir);
+    }
+
+    [Fact]
+    public void A_rename_anywhere_makes_it_be_listed_again()
+    {
+        OpenFile directory = _fixture.Files.OpenDirectory(FileSystemFixture.Root, MakeDirectory());
+        void Rename() => _fixture.Wait(
+            _fixture.Files.RenameAsync(FileSystemFixture.Root, FileHandle.Root, "a"u8, directory.Handle, "3"u8, RenameFlags.None));
+        Asks(() => Assert.Equal(". .. 0 1 2 3", Names(OpenWithAttributes(directory, Rename))), FileOp.Readdir, FileOp.Rename, FileOp.Readdir);
+    }
+
+    [Fact]
     public void What_has_become_old_is_fetched_again()
     {
         OpenFile root = Open();
@@ -103,6 +130,25 @@ public sealed class ListingAheadTests : IDisposable
         Asks(() => Attributes(Somebody), FileOp.GetAttr);
     }
 
+    private FileHandle MakeDirectory(int names = 3)
+    {
+        FileHandle directory = _fixture.Wait(_fixture.Files.MkdirAsync(FileSystemFixture.Root, FileHandle.Root, "d"u8, 0x1FF)).Value.Handle;
+        for (int i = 0; i < names; i++)
+        {
+            byte[] name = Encoding.UTF8.GetBytes($"{i}");
+            _fixture.Files.Release(_fixture.Wait(_fixture.Files.CreateAsync(FileSystemFixture.Root, directory, name, 0x1A4, OpenMode.ReadWrite)).Value);
+        }
+        _nowMicros += 2_000_000;
+        return directory;
+    }
+
+    private OpenFile OpenWithAttributes(OpenFile directory, Action meanwhile)
+    {
+        Assert.False(_fixture.Wait(_fixture.Files.GetAttrAsync(FileSystemFixture.Root, directory.Handle)).Failed);
+        meanwhile();
+        return directory;
+    }
+
     private OpenFile Open() => _fixture.Files.OpenDirectory(FileSystemFixture.Root, FileHandle.Root);
 
     private FileAttributes Attributes(Caller? caller = null)
@@ -121,16 +167,18 @@ public sealed class ListingAheadTests : IDisposable
         return attributes;
     }
 
-    private string Names(OpenFile directory, ulong cookie = 0)
+    /// <param name="settled">Whether attributes come with the names.</param>
+    private string Names(OpenFile directory, ulong cookie = 0, bool settled = true)
     {
         var names = new List<string>();
         Assert.Equal(Errno.Ok, _fixture.Wait(_fixture.Files.ReadDirectoryAsync(directory, cookie, 4096, null)));
         while (_fixture.Files.TryPeekEntry(directory, out DirectoryEntry entry))
         {
+            Assert.Equal(settled, entry.Settled);
             names.Add(Encoding.UTF8.GetString(entry.Name));
             _fixture.Files.NextEntry(directory);
         }
-        return string.Join(' ', names);
+        return string.Join(' ', names.Order(StringComparer.Ordinal));
     }
 
     private void Asks(Action calls, params FileOp[] expected)
