@@ -22,6 +22,9 @@ internal sealed unsafe class MappedImage : IPageMemory
     /// <summary>The most that is plain memory at a time, so that pages here and there do not take it all.</summary>
     private const long MostPlainBytes = 256L << 20;
 
+    /// <summary>For a page here and there the call costs more than the page fault that it spares.</summary>
+    private const int LeastShownPages = 8;
+
     private readonly SafeFileHandle _file;
     private readonly long _bytes;
     private readonly int _chunkPages;
@@ -193,7 +196,7 @@ internal sealed unsafe class MappedImage : IPageMemory
         }
     }
 
-    /// <summary>All but holes, of which the system would make pages.</summary>
+    /// <summary>All but holes, of which the system would make pages, and single pages.</summary>
     private void ShowPages(long first, long end, Func<long, bool> isHole)
     {
         for (long page = first; page < end; page++)
@@ -207,8 +210,11 @@ internal sealed unsafe class MappedImage : IPageMemory
             {
                 page++;
             }
-            // Systems before Linux 5.14 do not know it.
-            _ = LibC.Advise(Memory + (first * PageBytes), (nuint)((page - first) * PageBytes), LibC.MadvPopulateRead);
+            if (page - first >= LeastShownPages)
+            {
+                // Systems before Linux 5.14 do not know it.
+                _ = LibC.Advise(Memory + (first * PageBytes), (nuint)((page - first) * PageBytes), LibC.MadvPopulateRead);
+            }
         }
     }
 }
