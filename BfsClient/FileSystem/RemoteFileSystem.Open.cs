@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using BfsCore.FileProtocol;
 
@@ -203,10 +204,14 @@ public sealed partial class RemoteFileSystem
         page.Position = page.Length - reader.Remaining;
     }
 
-    /// <summary>
-    /// Who asks for the attributes of a directory that was just opened is about to list it, as the C library's opendir: what comes with
-    /// the beginning of the listing answers both.
-    /// </summary>
+    /// <summary>Who asks for the attributes of a directory that was just opened is about to list it, as the C library's opendir.</summary>
+    private bool IsAboutToList(in Caller caller, Node? node, [NotNullWhen(true)] out OpenFile? directory)
+    {
+        directory = node?.JustOpened;
+        return MayKeepContent && directory is { IsListed: false } && directory.Opener == caller with { Call = null };
+    }
+
+    /// <summary>What comes with the beginning of the listing answers both.</summary>
     private async ValueTask<Outcome<FileAttributes>> AttributesWithListingAsync(Caller caller, OpenFile directory)
     {
         directory.Node.JustOpened = null;

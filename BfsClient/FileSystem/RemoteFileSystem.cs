@@ -83,10 +83,11 @@ public sealed partial class RemoteFileSystem : IFileOperations
         {
             return DrainedAttributesAsync(caller, node);
         }
-        return TryGetFresh(file, node, out FileAttributes fresh) ? new(fresh)
-            : node?.JustOpened is { IsListed: false } directory && directory.Opener == caller with { Call = null } && MayKeepContent
-                ? AttributesWithListingAsync(caller, directory)
-                : FetchAttributesAsync(caller, file);
+        if (TryGetFresh(file, node, out FileAttributes fresh))
+        {
+            return new(fresh);
+        }
+        return IsAboutToList(caller, node, out OpenFile? directory) ? AttributesWithListingAsync(caller, directory) : FetchAttributesAsync(caller, file);
     }
 
     public ValueTask<Outcome<FileAttributes>> SetAttrAsync(in Caller caller, FileHandle file, in AttributeChange change)

@@ -3,10 +3,10 @@ namespace BfsBench;
 /// <summary>All benchmarks, and the sizes of those that work on file systems.</summary>
 internal static class BenchmarkCatalog
 {
-    private const int AndrewCopies = 100;
+    public const int AndrewCopies = 100;
     private const int LargeAndrewCopies = 500;
-    private const int QuickCopies = 2;
-    private const double QuickScale = 0.015;
+    public const int QuickCopies = 2;
+    public const double QuickScale = 0.015;
 
     /// <summary>The operations of our own driver against those of PostMark: enough to know their times.</summary>
     private const double DriverPart = 0.2;

@@ -15,8 +15,8 @@ internal static class BenchmarkCommand
         Option<bool> quick = new("--quick") { Description = "Fewer, shorter and smaller runs" };
         Option<int?> runs = new("--runs") { Description = "How often everything is measured; the figures are medians", HelpName = "N" };
         Option<string?> systems = new("--systems") { Description = "Only these: " + string.Join(", ", SystemCatalog.All(quick: false).Select(s => s.Name)), HelpName = "A,B,.." };
-        Option<int?> copies = new("--copies") { Description = "How many copies of the source tree (default: 100, with --quick 2)", HelpName = "N" };
-        Option<double?> scale = new("--scale") { Description = "PostMark's size: 1 for 10 000 files and 100 000 transactions (default: 1, with --quick 0.02)", HelpName = "X" };
+        Option<int?> copies = new("--copies") { Description = $"How many copies of the source tree (default: {BenchmarkCatalog.AndrewCopies}, with --quick {BenchmarkCatalog.QuickCopies})", HelpName = "N" };
+        Option<double?> scale = new("--scale") { Description = string.Create(CultureInfo.InvariantCulture, $"PostMark's size: 1 for 10 000 files and 100 000 transactions (default: 1, with --quick {BenchmarkCatalog.QuickScale})"), HelpName = "X" };
         var command = new Command(benchmark.Name, benchmark.Description + ".") { json, report, runs };
         AddIf(!benchmark.Asks.HasFlag(BenchmarkOptions.NoQuick), quick);
         AddIf(benchmark.Asks.HasFlag(BenchmarkOptions.Systems), systems);

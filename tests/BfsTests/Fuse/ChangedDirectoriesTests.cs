@@ -51,12 +51,9 @@ public class ChangedDirectoriesTests
         using FileSystemFixture fixture = new();
         FileHandle d = MakeDirectory(fixture, Root, "d"u8);
         fixture.Create("a");
-        fixture.Invoker.Held = true;
-        Task<Outcome<Attributes>> made = fixture.Files.MkdirAsync(FileSystemFixture.Root, d, "e"u8, 0x1FF).AsTask();
+        Action finish = BeginMakingDirectory(fixture, d, "e"u8);
         AssertKnown(fixture, Root);
-        fixture.Invoker.Held = false;
-        fixture.Invoker.Run(0)();
-        Assert.False(fixture.Wait(made).Failed);
+        finish();
         AssertKnown(fixture, Root);
         AssertKnown(fixture, d);
     }
@@ -72,13 +69,10 @@ public class ChangedDirectoriesTests
         AssertKnown(fixture, others[^4]);
         AssertKnown(fixture, d);
         // Under way while all are forgotten: what it brings may be old.
-        fixture.Invoker.Held = true;
-        Task<Outcome<Attributes>> made = fixture.Files.MkdirAsync(FileSystemFixture.Root, e, "x"u8, 0x1FF).AsTask();
-        fixture.Invoker.Held = false;
+        Action finish = BeginMakingDirectory(fixture, e, "x"u8);
         Assert.All(others[^3..], other => MakeDirectory(fixture, other, "x"u8));
         AssertAsked(fixture, d);
-        fixture.Invoker.Run(0)();
-        Assert.False(fixture.Wait(made).Failed);
+        finish();
         AssertAsked(fixture, e);
         AssertKnown(fixture, others[^1]);
     }
@@ -167,6 +161,20 @@ public class ChangedDirectoriesTests
 
     private static FileHandle MakeDirectory(FileSystemFixture fixture, FileHandle parent, ReadOnlySpan<byte> name) =>
         fixture.Wait(fixture.Files.MkdirAsync(FileSystemFixture.Root, parent, name, 0x1FF)).Value.Handle;
+
+    /// <summary>Holds this operation back, and none after it.</summary>
+    /// <returns>Lets it be executed.</returns>
+    private static Action BeginMakingDirectory(FileSystemFixture fixture, FileHandle parent, ReadOnlySpan<byte> name)
+    {
+        fixture.Invoker.Held = true;
+        Task<Outcome<Attributes>> made = fixture.Files.MkdirAsync(FileSystemFixture.Root, parent, name, 0x1FF).AsTask();
+        fixture.Invoker.Held = false;
+        return () =>
+        {
+            fixture.Invoker.Run(0)();
+            Assert.False(fixture.Wait(made).Failed);
+        };
+    }
 
     private static void AssertKnown(FileSystemFixture fixture, FileHandle directory) =>
         Assert.Equal(0, Questions(fixture, directory));

@@ -188,8 +188,29 @@ public sealed class StateFileTests : IDisposable
         Assert.Equal(pages * 4096, Memory(file.State).Count(b => b == 6));
     }
 
+    /// <summary>What a save brought is mapped: not the pages of zeros, for which the system would need memory, nor pages here and there.</summary>
+    [Fact]
+    public void What_was_saved_is_mapped_at_once()
+    {
+        using var disk = new FaultyDisk(_directory);
+        using StateFile file = StateFile.Open(disk, SizeBytes);
+        file.State.Modify(0, 50 * 4096).Fill(1);
+        file.State.Modify(70 * 4096, 4096).Fill(2);
+        file.State.Modify(130 * 4096, 30 * 4096).Fill(3);
+        file.State.TakeCheckpoint(new SeqNum(1));
+        file.Save(new SeqNum(1));
+        Assert.Equal((80 * 4096, 0), (MappedBytes(file.State, "Rss:"), PrivateBytes(file.State)));
+        file.State.Modify(16 * 4096, 32 * 4096).Clear();
+        file.State.TakeCheckpoint(new SeqNum(2));
+        file.Save(new SeqNum(2));
+        Assert.Equal((48 * 4096, 0), (MappedBytes(file.State, "Rss:"), PrivateBytes(file.State)));
+    }
+
     /// <summary>Bytes of the state's memory that are this process's alone.</summary>
-    private static unsafe long PrivateBytes(PagedState state)
+    private static long PrivateBytes(PagedState state) => MappedBytes(state, "Anonymous:");
+
+    /// <param name="kind">As the system names it.</param>
+    private static unsafe long MappedBytes(PagedState state, string kind)
     {
         long bytes = 0;
         fixed (byte* start = state.Read(0, 1))
@@ -204,7 +225,7 @@ public sealed class StateFileTests : IDisposable
                     long at = long.Parse(range[0], NumberStyles.HexNumber, CultureInfo.InvariantCulture);
                     ours = at >= (long)start && at < (long)start + state.SizeBytes;
                 }
-                else if (ours && words[0] == "Anonymous:")
+                else if (ours && words[0] == kind)
                 {
                     bytes += long.Parse(words[1], CultureInfo.InvariantCulture) * 1024;
                 }
