@@ -97,6 +97,9 @@ public sealed class BftClient
     /// <summary>Read-only requests that went to all replicas since a preferred quorum did not agree, or not in time.</summary>
     public long ReadQuorumsWidened { get; private set; }
 
+    /// <summary>Read-only requests that were sent again to be executed in committed state, since those that answered were not in the same one.</summary>
+    public long CommittedReads { get; private set; }
+
     /// <summary>Read-only operations that had to be ordered after all (§5.1.3).</summary>
     public long ReadOnlyRetries { get; private set; }
 
@@ -213,7 +216,7 @@ public sealed class BftClient
         ushort replier = _choice.NextReplier(slot.Asked);
         slot.Replier = replier;
         slot.OperationBytes = operation.Length;
-        slot.Signed = false;
+        slot.Signed = slot.Committed = false;
         Span<byte> buffer = slot.RequestBuffer(Request.SizeFor(operation.Length, _format) + Request.SignatureBytes);
         slot.RequestBytes = Request.Write(buffer, _format, Id, index, slot.ReadOnly, _session, slot.Timestamp, replier,
             RequestFlags.None, operation, withDigest: !_unreplicated);
@@ -363,7 +366,7 @@ public sealed class BftClient
     {
         ReadQuorumsWidened++;
         slot.Asked = _choice.All;
-        slot.DeadlineMicros = _now.MonotonicMicros + _readOnly.TimeoutMicros(0, Jitter());
+        slot.DeadlineMicros = _now.MonotonicMicros + ReadTimeoutMicros(slot);
         SendTo(slot.Silent, slot.Message);
     }
 
@@ -442,7 +445,7 @@ public sealed class BftClient
         }
         ClientSlot slot = _slots[reply.Slot];
         if (!slot.Busy || reply.Session != _session || reply.Timestamp != slot.Timestamp
-            || (reply.Flags & ReplyFlags.Stale) != 0
+            || (reply.Flags & ReplyFlags.Stale) != 0 || (slot.Committed && (reply.Flags & ReplyFlags.Tentative) != 0)
             || !IsAuthentic(reply))
         {
             return;
@@ -527,14 +530,45 @@ public sealed class BftClient
         }
         else if (!enough && slot.ReadOnly && slot.CannotReach(_config.Quorum))
         {
-            if (slot.Asked == _choice.All)
-            {
-                OrderAfterAll(slot);
-                return;
-            }
+            OnDisagreement(slot);
+        }
+    }
+
+    /// <summary>Replies to a read-only request disagree: they may be of states of different batches, of which only the last is tentative.</summary>
+    private void OnDisagreement(ClientSlot slot)
+    {
+        if (slot.AnyTentative)
+        {
+            AskForCommitted(slot);
+        }
+        else if (slot.Asked == _choice.All)
+        {
+            OrderAfterAll(slot);
+        }
+        else
+        {
             _choice.NotEnough();
             AskAll(slot);
         }
+    }
+
+    /// <summary>The same request again, to be executed when the state reflects committed batches only, whatever these are (§5.1.3).</summary>
+    private void AskForCommitted(ClientSlot slot)
+    {
+        CommittedReads++;
+        slot.Committed = true;
+        slot.ResetReplies();
+        Request.MarkCommitted(slot.Message);
+        Authenticate(slot, sign: false);
+        slot.DeadlineMicros = _now.MonotonicMicros + ReadTimeoutMicros(slot);
+        SendTo(slot.Asked, slot.Message);
+    }
+
+    /// <summary>Of a preferred quorum each is needed: none is waited for long.</summary>
+    private long ReadTimeoutMicros(ClientSlot slot)
+    {
+        long timeout = _readOnly.TimeoutMicros(0, Jitter());
+        return slot.Asked == _choice.All ? timeout : Math.Min(timeout, _readOnly.QuorumWaitMicros);
     }
 
     private void Complete(ClientSlot slot, int index, in Digest digest)

@@ -8,6 +8,7 @@ internal sealed class ClientSlot(int n)
 {
     private readonly Digest[] _digests = new Digest[n];
     private readonly View[] _views = new View[n];
+    private readonly SeqNum[] _states = new SeqNum[n];
     private ulong _received;
     private ulong _final;
     private byte[] _request = [];
@@ -32,6 +33,9 @@ internal sealed class ClientSlot(int n)
 
     /// <summary>Which replicas were asked to execute a read-only request, one bit for each.</summary>
     public ulong Asked { get; set; }
+
+    /// <summary>They were asked for committed state, since they did not agree otherwise.</summary>
+    public bool Committed { get; set; }
 
     /// <summary>Which of them have not answered.</summary>
     public ulong Silent => Asked & ~_received;
@@ -75,6 +79,7 @@ internal sealed class ClientSlot(int n)
         _received |= bit;
         _digests[reply.Replica.Value] = reply.Digest;
         _views[reply.Replica.Value] = reply.View;
+        _states[reply.Replica.Value] = reply.State;
         _final = (reply.Flags & ReplyFlags.Tentative) == 0 ? _final | bit : _final & ~bit;
         if (withResult)
         {
@@ -87,19 +92,22 @@ internal sealed class ClientSlot(int n)
 
     public bool AnyReply => _received != 0;
 
+    public bool AnyTentative => (_received & ~_final) != 0;
+
     public bool HasAnyResult => _hasResult;
 
     /// <summary>
-    /// The most equal replies that speak of the same execution: those that are not tentative, or those of one view. Tentative ones of
-    /// different views may be of different batches, none of which prepared at a quorum, and then all of them may be undone
-    /// (simulator seed 754632126625; §5.1.2 asks for the same result only).
+    /// The most equal replies that speak of the same execution: those that are not tentative, or those of one view, and to a read-only
+    /// request of one state. Tentative ones of different views may be of different batches, none of which prepared at a quorum, and then
+    /// all of them may be undone (simulator seed 754632126625; §5.1.2 asks for the same result only). So may be the newer of two states
+    /// of one view, in which the same was read though it was something else between them.
     /// </summary>
     public int CountAgreeing(in Digest digest)
     {
         int most = CountFinal(digest);
         for (ulong rest = _received & ~_final; rest != 0; rest &= rest - 1)
         {
-            most = Math.Max(most, Count(digest, InView(_views[BitOperations.TrailingZeroCount(rest)])));
+            most = Math.Max(most, Count(digest, LikeThatOf(BitOperations.TrailingZeroCount(rest))));
         }
         return most;
     }
@@ -118,23 +126,28 @@ internal sealed class ClientSlot(int n)
     /// <summary>Equal replies that are not tentative.</summary>
     public int CountFinal(in Digest digest) => Count(digest, _final);
 
-    private ulong InView(View view)
+    /// <summary>Whose replies are of the same view and state as that of this replica.</summary>
+    private ulong LikeThatOf(int replica)
     {
         ulong replicas = 0;
         for (ulong rest = _received; rest != 0; rest &= rest - 1)
         {
-            replicas |= _views[BitOperations.TrailingZeroCount(rest)] == view ? rest & (0 - rest) : 0;
+            int other = BitOperations.TrailingZeroCount(rest);
+            replicas |= _views[other] == _views[replica] && _states[other] == _states[replica] ? rest & (0 - rest) : 0;
         }
         return replicas;
     }
 
-    /// <summary>Whether the replies to a read-only request disagree so much that those still to come cannot make a quorum.</summary>
+    /// <summary>
+    /// Whether the replies to a read-only request are of so many results, or tentative ones of so many states, that those still to come
+    /// cannot make a quorum.
+    /// </summary>
     public bool CannotReach(int quorum)
     {
         int outstanding = BitOperations.PopCount(Silent);
         for (ulong rest = _received; rest != 0; rest &= rest - 1)
         {
-            if (Count(_digests[BitOperations.TrailingZeroCount(rest)], _received) + outstanding >= quorum)
+            if (CountAgreeing(_digests[BitOperations.TrailingZeroCount(rest)]) + outstanding >= quorum)
             {
                 return false;
             }

@@ -7,7 +7,7 @@ public enum ReplyFlags : ushort
 {
     None = 0,
 
-    /// <summary>The batch had prepared, not committed, when it was executed (§5.1.2).</summary>
+    /// <summary>The batch had prepared, not committed, when it was executed (§5.1.2); or the last batch of the state that was read.</summary>
     Tentative = 1,
 
     /// <summary>Only the digest of the result (§5.1.1).</summary>
@@ -32,11 +32,12 @@ public enum ReplyFlags : ushort
 ///      0 tag, flags, size   8 view i64    16 session u64    24 timestamp u64
 ///     32 client u32, slot u16, replica u16
 ///     40 digest of the result (32)        72 resultSize u32, zero u32
-///     80 result, unless DigestOnly, Stale or MustSign; then one MAC, or in BFT-PK a signature
+///     80 state i64: of a read-only execution, the last batch that the state reflects; else 0
+///     88 result, unless DigestOnly, Stale or MustSign; then one MAC, or in BFT-PK a signature
 /// </summary>
 public readonly ref struct Reply
 {
-    public const int HeaderBytes = 80;
+    public const int HeaderBytes = 88;
     private const ushort KnownFlags = (ushort)(ReplyFlags.Tentative | ReplyFlags.DigestOnly | ReplyFlags.Stale | ReplyFlags.MustSign);
     private const ReplyFlags WithoutResult = ReplyFlags.DigestOnly | ReplyFlags.Stale | ReplyFlags.MustSign;
 
@@ -57,6 +58,9 @@ public readonly ref struct Reply
     public int Slot => U16(Message, 36);
     public ReplicaId Replica => new(U16(Message, 38));
     public Digest Digest => MessageHeader.Digest(Message, 40);
+
+    /// <summary>Of a read-only execution, the last batch that the state reflects; else 0.</summary>
+    public SeqNum State => new(I64(Message, 80));
     public ReadOnlySpan<byte> Header => Message[..HeaderBytes];
     public bool HasResult => (Flags & WithoutResult) == 0;
     public ReadOnlySpan<byte> Result => Message[HeaderBytes..^_proofBytes];
@@ -74,7 +78,7 @@ public readonly ref struct Reply
         int carried = message.Length - HeaderBytes - format.ReplyProofBytes;
         bool withResult = ((ReplyFlags)U16(message, 2) & WithoutResult) == 0;
         if (carried > Limits.MaxResultBytes || U32(message, 76) != 0 || U32(message, 32) > int.MaxValue
-            || !IsNumber(message, 8, 0) || (withResult ? U32(message, 72) != carried : carried != 0))
+            || !IsNumber(message, 8, 0) || !IsNumber(message, 80, 0) || (withResult ? U32(message, 72) != carried : carried != 0))
         {
             return false;
         }
@@ -84,7 +88,7 @@ public readonly ref struct Reply
 
     /// <summary>Writes everything but the MAC or signature; returns the total size.</summary>
     public static int Write(Span<byte> buffer, MessageFormat format, ReplyFlags flags, View view, ulong session, ulong timestamp, ClientId client,
-        int slot, ReplicaId replica, in Digest digest, ReadOnlySpan<byte> result)
+        int slot, ReplicaId replica, in Digest digest, SeqNum state, ReadOnlySpan<byte> result)
     {
         bool withResult = (flags & WithoutResult) == 0;
         int size = HeaderBytes + (withResult ? result.Length : 0) + format.ReplyProofBytes;
@@ -98,6 +102,7 @@ public readonly ref struct Reply
         U16(m, 38, replica.Value);
         digest.Write(m[40..]);
         U64(m, 72, (uint)result.Length);
+        I64(m, 80, state.Value);
         if (withResult)
         {
             result.CopyTo(m[HeaderBytes..]);

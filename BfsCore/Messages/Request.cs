@@ -16,6 +16,9 @@ public enum RequestFlags : ushort
     /// signature stands in the place of the MACs.
     /// </summary>
     Signed = 2,
+
+    /// <summary>Of a read-only request: the state must reflect committed batches only.</summary>
+    Committed = 4,
 }
 
 /// <summary>
@@ -71,7 +74,7 @@ public readonly ref struct Request
     public static bool TryParse(ReadOnlySpan<byte> message, MessageFormat format, out Request request)
     {
         request = default;
-        RequestFlags known = format.Signed ? RequestFlags.Retransmission : RequestFlags.Retransmission | RequestFlags.Signed;
+        RequestFlags known = RequestFlags.Retransmission | RequestFlags.Committed | (format.Signed ? RequestFlags.None : RequestFlags.Signed);
         if (!Is(message, MessageTag.Request, HeaderBytes, (ushort)known))
         {
             return false;
@@ -117,6 +120,9 @@ public readonly ref struct Request
         U16(message, 2, U16(message, 2) | (ushort)RequestFlags.Retransmission);
         U16(message, 8, AllReplicas);
     }
+
+    /// <summary>Asks for an execution in committed state; the authenticator must be made anew.</summary>
+    public static void MarkCommitted(Span<byte> message) => U16(message, 2, U16(message, 2) | (ushort)RequestFlags.Committed);
 
     /// <summary>
     /// Makes a written, unsigned request one with room for a signature; authenticator and signature must be made anew.

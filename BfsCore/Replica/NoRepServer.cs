@@ -94,7 +94,7 @@ public sealed class NoRepServer : IServerEngine
     private void Answer(in Request request, SourceAddress source, ReadOnlySpan<byte> result)
     {
         int size = Reply.Write(_message, _config.Format, ReplyFlags.None, default, request.Session, request.Timestamp, request.Client,
-            request.Slot, default, default, result);
+            request.Slot, default, default, default, result);
         _network.Answer(source, _message.AsSpan(0, size));
     }
 }

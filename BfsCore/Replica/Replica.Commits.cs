@@ -5,9 +5,8 @@ namespace BfsCore.Replication;
 /// <summary>
 /// Piggybacked commits (§5.1.2). With tentative execution nobody waits for the commits of the last batch until the next one
 /// is to be executed, so they wait for the pre-prepare or prepare of the next and travel with it: one datagram, not two. They
-/// go alone when a read waits for them, when a checkpoint does, or when nothing comes along in time. Where reads come between
-/// batches they go at once, so that a read does not have to wait for them: whether one came after the last batch tells what will
-/// come after this one.
+/// go alone when a read waits for them, when a checkpoint does, or when nothing comes along in time. Where reads that wait for them come
+/// between batches they go at once: whether one came after the last batch tells what will come after this one.
 /// </summary>
 public sealed partial class Replica
 {
@@ -17,7 +16,7 @@ public sealed partial class Replica
     private readonly List<LogEntry> _deferredCommits = [];
     private long _commitDeadlineMicros = long.MaxValue;
 
-    /// <summary>A read-only request came since a batch last prepared here.</summary>
+    /// <summary>A read-only request that must be executed in committed state came since a batch last prepared here.</summary>
     private bool _readCame;
 
     private void DeferCommit(LogEntry entry)

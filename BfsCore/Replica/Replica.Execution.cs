@@ -113,7 +113,7 @@ public sealed partial class Replica
         Counters.RequestsExecuted++;
         _watch.Executed(request.OperationBytes);
         ReplyFlags flags = ChooseReplyForm(replier, length) | (tentative ? ReplyFlags.Tentative : ReplyFlags.None);
-        SendReply(client, request.Slot, request.Session, request.Timestamp, flags, digest, result);
+        SendReply(client, request.Slot, request.Session, request.Timestamp, flags, digest, state: default, result);
     }
 
     /// <summary>Only the designated replier sends a result above the threshold (§5.1.1).</summary>
@@ -122,12 +122,13 @@ public sealed partial class Replica
             ? ReplyFlags.None
             : ReplyFlags.DigestOnly;
 
+    /// <param name="state">Of a read-only execution, the last batch that the state reflects.</param>
     private void SendReply(int client, int slot, ulong session, ulong timestamp, ReplyFlags flags, in Digest digest,
-        ReadOnlySpan<byte> result)
+        SeqNum state, ReadOnlySpan<byte> result)
     {
         ClientId id = _config.Clients[client].Id;
         View view = (flags & ReplyFlags.Tentative) != 0 ? _tentativeView : _view;
-        int size = Reply.Write(_message, _format, flags, view, session, timestamp, id, slot, Id, digest, result);
+        int size = Reply.Write(_message, _format, flags, view, session, timestamp, id, slot, Id, digest, state, result);
         if (_keys.AuthenticateToClient(client, _message.AsSpan(0, Reply.HeaderBytes),
             _message.AsSpan(size - _format.ReplyProofBytes, _format.ReplyProofBytes)))
         {

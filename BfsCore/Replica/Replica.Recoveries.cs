@@ -136,7 +136,7 @@ public sealed partial class Replica
     {
         Span<byte> result = stackalloc byte[sizeof(long)];
         BitConverter.TryWriteBytes(result, recovery.Seq);
-        int size = Reply.Write(_message, _format, ReplyFlags.None, _view, 0, recovery.Counter, new ClientId(replica.Value), 0, Id, ContentDigest.Of(result), result);
+        int size = Reply.Write(_message, _format, ReplyFlags.None, _view, 0, recovery.Counter, new ClientId(replica.Value), 0, Id, ContentDigest.Of(result), default, result);
         _keys.AuthenticateTo(replica, _message.AsSpan(0, Reply.HeaderBytes), _message.AsSpan(size - MessageHeader.TagBytes, MessageHeader.TagBytes));
         _network.SendToReplica(replica, _message.AsSpan(0, size));
     }

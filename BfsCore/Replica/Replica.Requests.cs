@@ -175,19 +175,20 @@ public sealed partial class Replica
         if (order < 0)
         {
             (ulong session, ulong timestamp, Digest digest) = _replies.Last(client, request.Slot);
-            SendReply(client, request.Slot, session, timestamp, ReplyFlags.Stale, digest, default);
+            SendReply(client, request.Slot, session, timestamp, ReplyFlags.Stale, digest, default, default);
             Drop(DropReason.Stale);
             return;
         }
         bool tentative = _tentativeReply[(client * _config.SlotsPerClient) + request.Slot] > _lastCommitted.Value;
         SendReply(client, request.Slot, request.Session, request.Timestamp, tentative ? ReplyFlags.Tentative : ReplyFlags.None,
-            _replies.Last(client, request.Slot).ResultDigest, _replies.Result(client, request.Slot));
+            _replies.Last(client, request.Slot).ResultDigest, state: default, _replies.Result(client, request.Slot));
         Counters.Retransmitted++;
     }
 
     /// <summary>
-    /// A read-only request is executed when the state reflects committed batches only (§5.1.3), and all that this replica has
-    /// executed before; while a tentative execution is outstanding it waits, one per slot.
+    /// A read-only request is executed at once, in a state that reflects all that this replica has executed before. If its last batch is
+    /// tentative, so is the reply. It waits for committed state (§5.1.3), one per slot, if the client asks for that: it did not get
+    /// enough replies of one state. So also if the next batch is coming, which others may have executed.
     /// </summary>
     private void OnReadOnlyRequest(in Request request, int client)
     {
@@ -201,10 +202,14 @@ public sealed partial class Replica
             Drop(DropReason.NotReadOnly);
             return;
         }
-        _readCame = true;
-        // The read waits for commits somewhere, if not here: everybody who gets it hurries with theirs.
-        SendDeferredCommits();
-        if (_lastExecuted == _lastCommitted && _lastCommitted >= _readsFrom)
+        bool inAnyState = (request.Flags & (RequestFlags.Committed | RequestFlags.Retransmission)) == 0;
+        if (!inAnyState)
+        {
+            // It waits for commits somewhere, if not here: everybody who gets it hurries with theirs.
+            _readCame = true;
+            SendDeferredCommits();
+        }
+        if (_lastCommitted >= _readsFrom && (_lastExecuted == _lastCommitted || (inAnyState && IsLatestOfView)))
         {
             ExecuteReadOnly(request, client);
             return;
@@ -220,6 +225,9 @@ public sealed partial class Replica
         }
         _deferredReads[place] = _pool.Keep(request, client, authentic: true);
     }
+
+    /// <summary>What was executed last is this view's, and nothing after it is here.</summary>
+    private bool IsLatestOfView => _viewActive && _tentativeView == _view && !_silent && _log.Find(_lastExecuted.Next) is not { HasPrePrepare: true };
 
     private void ExecuteDeferredReads()
     {
@@ -249,8 +257,8 @@ public sealed partial class Replica
         ReadOnlySpan<byte> result = _result.AsSpan(0, length);
         Digest digest = _resultPages.DigestOf(result);
         (Counters.ReadBlocksKnown, Counters.ReadBlocksHashed) = (_resultPages.BlocksKnown, _resultPages.BlocksHashed);
-        ReplyFlags flags = ChooseReplyForm(request.Replier, length);
-        SendReply(client, request.Slot, request.Session, request.Timestamp, flags, digest, result);
+        ReplyFlags flags = ChooseReplyForm(request.Replier, length) | (_lastExecuted > _lastCommitted ? ReplyFlags.Tentative : ReplyFlags.None);
+        SendReply(client, request.Slot, request.Session, request.Timestamp, flags, digest, _lastExecuted, result);
         Counters.ReadOnlyExecuted++;
     }
 }

@@ -51,7 +51,7 @@ public sealed class Impersonator(FaultyReplica self) : ISendStrategy
         for (int name = 0; name < self.N; name++)
         {
             var forged = new byte[Reply.HeaderBytes + result.Length + self.Format.ReplyProofBytes];
-            Reply.Write(forged, self.Format, ReplyFlags.None, reply.View, reply.Session, reply.Timestamp, reply.Client, reply.Slot, new ReplicaId(name), digest, result);
+            Reply.Write(forged, self.Format, ReplyFlags.None, reply.View, reply.Session, reply.Timestamp, reply.Client, reply.Slot, new ReplicaId(name), digest, reply.State, result);
             self.Count(this);
             send(self.Seal(forged));
         }

@@ -15,7 +15,7 @@ public sealed class StaleReader(FaultyReplica self) : ISendStrategy, IListener
     private readonly int _perMille = self.Random.Choose(500, 1000);
     private readonly Dictionary<(int Client, int Slot, ulong Timestamp), string> _asked = [];
     private readonly Queue<(int Client, int Slot, ulong Timestamp)> _order = new();
-    private readonly Dictionary<string, List<(Digest Digest, byte[]? Result)>> _answers = [];
+    private readonly Dictionary<string, List<(Digest Digest, SeqNum State, byte[]? Result)>> _answers = [];
 
     public void Hear(int from, byte[] message)
     {
@@ -52,23 +52,25 @@ public sealed class StaleReader(FaultyReplica self) : ISendStrategy, IListener
 
     private byte[] AnswerAsBefore(byte[] message, in Reply reply, string operation)
     {
-        if (!_answers.TryGetValue(operation, out List<(Digest Digest, byte[]? Result)>? answers))
+        if (!_answers.TryGetValue(operation, out List<(Digest Digest, SeqNum State, byte[]? Result)>? answers))
         {
             _answers[operation] = answers = [];
         }
         if (answers.Count == 0 || answers[^1].Digest != reply.Digest)
         {
-            answers.Add((reply.Digest, reply.HasResult ? reply.Result.ToArray() : null));
+            answers.Add((reply.Digest, reply.State, reply.HasResult ? reply.Result.ToArray() : null));
         }
         if (answers.Count < 2 || !self.Random.PerMille(_perMille))
         {
             return message;
         }
-        (Digest digest, byte[]? result) = answers[^2];
+        (Digest digest, SeqNum state, byte[]? result) = answers[^2];
+        // The state that it had then, or the one that others will name.
+        state = self.Random.PerMille(500) ? state : reply.State;
         bool whole = reply.HasResult && result is not null;
         var stale = new byte[Reply.HeaderBytes + (whole ? result!.Length : 0) + self.Format.ReplyProofBytes];
         Reply.Write(stale, self.Format, whole ? ReplyFlags.None : ReplyFlags.DigestOnly, reply.View, reply.Session, reply.Timestamp, reply.Client,
-            reply.Slot, reply.Replica, digest, whole ? result : []);
+            reply.Slot, reply.Replica, digest, state, whole ? result : []);
         self.Count(this);
         return self.Seal(stale);
     }

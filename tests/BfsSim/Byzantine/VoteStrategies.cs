@@ -105,7 +105,7 @@ public sealed class ReplyLiar(FaultyReplica self) : ISendStrategy
         ReplyFlags flags = self.Random.PerMille(100) ? reply.Flags ^ ReplyFlags.Tentative : reply.Flags;
         View view = self.Random.PerMille(300) ? new View(self.Random.Below(long.MaxValue)) : reply.View;
         var changed = new byte[Reply.HeaderBytes + result.Length + self.Format.ReplyProofBytes];
-        Reply.Write(changed, self.Format, flags, view, reply.Session, reply.Timestamp, reply.Client, reply.Slot, reply.Replica, digest, result);
+        Reply.Write(changed, self.Format, flags, view, reply.Session, reply.Timestamp, reply.Client, reply.Slot, reply.Replica, digest, reply.State, result);
         return self.Seal(changed);
     }
 }

@@ -32,13 +32,28 @@ public static partial class MutantList
             Seeds = 3000,
             Survives = "takes a rollback of the very batch that ends at a checkpoint, and 2f+1 votes for what it was",
         },
-        new("read-waits", "a read-only request waits until what was executed has committed", "§5.1.3", RequestsFile,
-            "if (_lastExecuted == _lastCommitted && _last", "if (_lastExecuted >= _lastCommitted && _last")
+        new("read-tentative", "a reply from a state whose last batch has not committed says so", "§5.1.3", RequestsFile,
+            "_lastExecuted > _lastCommitted ? ReplyFlags.Tentative : ReplyFlags.None", "ReplyFlags.None")
         {
-            Survives = "2f+1 equal replies mean that f+1 correct replicas prepared what was read, so it survives view changes",
+            Profile = SimProfiles.ReaderName,
+        },
+        new("read-state", "tentative replies to a read make a certificate only if they are of one state", "§5.1.3", "BfsCore/Client/ClientSlot.cs",
+            "_views[other] == _views[replica] && _states[other] == _states[replica]", "_views[other] == _views[replica]")
+        {
+            Profile = SimProfiles.ReaderName,
+        },
+        new("read-of-view", "a read is answered tentatively in the view of the batch only", "§5.1.3", RequestsFile,
+            "_viewActive && _tentativeView == _view && !_silent && _log", "_log")
+        {
+            Profile = SimProfiles.ReaderName,
+        },
+        new("read-committed", "who asks for committed state is not answered from another", "§5.1.3", RequestsFile,
+            "_lastExecuted == _lastCommitted || (inAnyState && IsLatestOfView)", "_lastExecuted == _lastCommitted || IsLatestOfView")
+        {
+            Profile = SimProfiles.ReaderName,
         },
         new("read-floor", "a read does not see less than was executed here before a rollback or a restart", "§5.1.3", RequestsFile,
-            "if (_lastExecuted == _lastCommitted && _lastCommitted >= _readsFrom)", "if (_lastExecuted == _lastCommitted)")
+            "if (_lastCommitted >= _readsFrom && (_last", "if (_lastCommitted.Value >= 0 && (_last")
         {
             Seeds = 3000,
             Profile = SimProfiles.ReaderName,

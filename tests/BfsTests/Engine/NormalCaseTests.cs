@@ -59,53 +59,6 @@ public sealed class NormalCaseTests
     }
 
     [Fact]
-    public void A_read_does_not_wait_for_the_commit_timer()
-    {
-        using InMemoryCluster cluster = new InMemoryCluster().Start();
-        cluster.Settle = false;
-        cluster.Invoke(Add);
-        Assert.Equal(1, Value(cluster.Invoke(Read, readOnly: true)));
-        Assert.All(cluster.Replicas, r => Assert.Equal(1, r.LastCommitted.Value));
-    }
-
-    /// <summary>A replica that others' commits are enough for reads at once, but the others need its own.</summary>
-    [Fact]
-    public void A_read_hurries_the_commit_of_a_replica_that_has_committed_already()
-    {
-        using InMemoryCluster cluster = new InMemoryCluster().Start();
-        cluster.Settle = false;
-        cluster.Invoke(Add);
-        byte[]? late = null;
-        cluster.Filter = (to, from, m) =>
-        {
-            bool isLate = to == 2 && from >= Limits.FirstClientId;
-            late = isLate ? m : late;
-            return !isLate && to != 3 && from != 3;
-        };
-        Assert.Null(cluster.Invoke(Read, readOnly: true));
-        Assert.Equal([0, 0, 1], cluster.Replicas.Take(3).Select(r => r.LastCommitted.Value));
-        cluster.Filter = (to, from, _) => to != 3 && from != 3;
-        cluster.Inject(2, Limits.FirstClientId, late!);
-        cluster.Run();
-        Assert.Equal([1, 1, 1], cluster.Replicas.Take(3).Select(r => r.LastCommitted.Value));
-        Assert.Equal(2, cluster.Results[0].Completed.Count);
-    }
-
-    /// <summary>Whether a read came after the last batch tells whether one will come after this one.</summary>
-    [Fact]
-    public void Where_reads_come_between_batches_commits_do_not_wait()
-    {
-        using InMemoryCluster cluster = new InMemoryCluster().Start();
-        cluster.Settle = false;
-        cluster.Invoke(Add);
-        cluster.Invoke(Read, readOnly: true);
-        cluster.Invoke(Add);
-        Assert.All(cluster.Replicas, r => Assert.Equal((2, 2), (r.LastExecuted.Value, r.LastCommitted.Value)));
-        cluster.Invoke(Add);
-        Assert.All(cluster.Replicas, r => Assert.Equal((3, 2), (r.LastExecuted.Value, r.LastCommitted.Value)));
-    }
-
-    [Fact]
     public void Read_only_operations_take_one_round_trip()
     {
         using InMemoryCluster cluster = new InMemoryCluster().Start();
