@@ -19,7 +19,7 @@ public static partial class MutantList
         new("rollback-needed", "a tentative execution stays only if the new view chose it", "§5.1.2", EnterViewFile,
             "newView.BatchAt((int)index) != executed)", "newView.BatchAt((int)index) == default && executed == default)"),
         new("tentative-view", "tentative replies make a certificate only if they are of one view", "§5.1.2", "BfsCore/Client/ClientSlot.cs",
-            "Count(digest, InView(_views[BitOperations.TrailingZeroCount(rest)]))", "Count(digest, _received)")
+            "_views[other] == _views[replica] && _states[other] == _states[replica]", "_states[other] == _states[replica]")
         {
             Profile = SimProfiles.LeaverName,
             Survives = "takes two view changes that undo a request each time, and replies of both; 8000 seeds did not, seed 754632126625 does",
@@ -36,21 +36,13 @@ public static partial class MutantList
             "_lastExecuted > _lastCommitted ? ReplyFlags.Tentative : ReplyFlags.None", "ReplyFlags.None")
         {
             Profile = SimProfiles.ReaderName,
+            Survives = "2f+1 replies in which the same was read are of states that f+1 correct replicas have prepared, unless one batch changes back what another changed, and is undone",
         },
         new("read-state", "tentative replies to a read make a certificate only if they are of one state", "§5.1.3", "BfsCore/Client/ClientSlot.cs",
             "_views[other] == _views[replica] && _states[other] == _states[replica]", "_views[other] == _views[replica]")
         {
             Profile = SimProfiles.ReaderName,
-        },
-        new("read-of-view", "a read is answered tentatively in the view of the batch only", "§5.1.3", RequestsFile,
-            "_viewActive && _tentativeView == _view && !_silent && _log", "_log")
-        {
-            Profile = SimProfiles.ReaderName,
-        },
-        new("read-committed", "who asks for committed state is not answered from another", "§5.1.3", RequestsFile,
-            "_lastExecuted == _lastCommitted || (inAnyState && IsLatestOfView)", "_lastExecuted == _lastCommitted || IsLatestOfView")
-        {
-            Profile = SimProfiles.ReaderName,
+            Survives = "as read-tentative",
         },
         new("read-floor", "a read does not see less than was executed here before a rollback or a restart", "§5.1.3", RequestsFile,
             "if (_lastCommitted >= _readsFrom && (_last", "if (_lastCommitted.Value >= 0 && (_last")
