@@ -28,8 +28,8 @@ internal static class BenchmarkCatalog
             [(settings, results) => OnFileSystems("files", Files(settings), settings, results)]),
         new("quick", "All of these in small form, in less than a quarter of an hour",
             BenchmarkOptions.Systems | BenchmarkOptions.NoQuick, [.. Together(settings => settings with { Quick = true })]),
-        new("all", "All of these as in the thesis, and Andrew with 500 copies; takes many hours",
-            BenchmarkOptions.Systems | BenchmarkOptions.NoQuick, [.. Together(settings => settings), LargeAndrew]),
+        new("all", "All of these as in the thesis, and Andrew with 500 copies unless --copies says how many; takes many hours",
+            BenchmarkOptions.Systems | BenchmarkOptions.Copies | BenchmarkOptions.Scale | BenchmarkOptions.NoQuick, [.. Together(settings => settings), LargeAndrew]),
     ];
 
     private static IEnumerable<Action<BenchmarkSettings, Results>> Together(Func<BenchmarkSettings, BenchmarkSettings> sized) =>
@@ -39,8 +39,13 @@ internal static class BenchmarkCatalog
             (settings, results) => OnFileSystems("file systems", [Andrew(settings), .. PostMark(settings), .. Files(settings)], settings, results),
         }.Select(part => (Action<BenchmarkSettings, Results>)((settings, results) => part(sized(settings), results)));
 
-    private static void LargeAndrew(BenchmarkSettings settings, Results results) =>
-        FileBenchmark.Run("andrew500", [new AndrewBenchmark("andrew500", LargeAndrewCopies)], settings.Runs ?? 1, settings, results);
+    private static void LargeAndrew(BenchmarkSettings settings, Results results)
+    {
+        if (settings.Copies is null)
+        {
+            FileBenchmark.Run("andrew500", [new AndrewBenchmark("andrew500", LargeAndrewCopies)], settings.Runs ?? 1, settings, results);
+        }
+    }
 
     private static void OnFileSystems(string title, IReadOnlyList<IFileWorkload> workloads, BenchmarkSettings settings, Results results) =>
         FileBenchmark.Run(title, workloads, settings.Runs ?? (settings.Quick ? 2 : 3), settings, results);
