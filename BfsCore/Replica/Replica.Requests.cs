@@ -257,8 +257,10 @@ public sealed partial class Replica
         ReadOnlySpan<byte> result = _result.AsSpan(0, length);
         Digest digest = _resultPages.DigestOf(result);
         (Counters.ReadBlocksKnown, Counters.ReadBlocksHashed) = (_resultPages.BlocksKnown, _resultPages.BlocksHashed);
-        ReplyFlags flags = ChooseReplyForm(request.Replier, length) | (_lastExecuted > _lastCommitted ? ReplyFlags.Tentative : ReplyFlags.None);
+        bool tentative = _lastExecuted > _lastCommitted;
+        ReplyFlags flags = ChooseReplyForm(request.Replier, length) | (tentative ? ReplyFlags.Tentative : ReplyFlags.None);
         SendReply(client, request.Slot, request.Session, request.Timestamp, flags, digest, _lastExecuted, result);
         Counters.ReadOnlyExecuted++;
+        Counters.ReadTentatively += tentative ? 1 : 0;
     }
 }

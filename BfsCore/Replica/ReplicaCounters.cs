@@ -31,6 +31,9 @@ public sealed class ReplicaCounters
     public long RequestsExecuted { get; internal set; }
     public long ReadOnlyExecuted { get; internal set; }
 
+    /// <summary>Those of them in a state whose last batch had not committed.</summary>
+    public long ReadTentatively { get; internal set; }
+
     /// <summary>Blocks of 4 KB in the results of read-only operations whose digests the tree had, and those that were hashed.</summary>
     public long ReadBlocksKnown { get; internal set; }
     public long ReadBlocksHashed { get; internal set; }

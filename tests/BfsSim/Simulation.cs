@@ -308,6 +308,8 @@ public sealed class Simulation : IDisposable
         Tally.Add("rollbacks", Agreement.Rollbacks);
         Tally.Add("tentative executions", Agreement.TentativeExecutions);
         Tally.Add("read-only executions", _replicas.Where(IsCorrect).Sum(r => r.Replica.Counters.ReadOnlyExecuted));
+        Tally.Add("of these in tentative state", _replicas.Where(IsCorrect).Sum(r => r.Replica.Counters.ReadTentatively));
+        Tally.Add("reads asked again in committed state", _clients.Sum(c => c.Client.CommittedReads));
         Tally.Add("blocks read by known digests", _replicas.Where(IsCorrect).Sum(r => r.Replica.Counters.ReadBlocksKnown));
         Tally.Add("blocks read and hashed", _replicas.Where(IsCorrect).Sum(r => r.Replica.Counters.ReadBlocksHashed));
         Tally.Add("batches learned from others", _replicas.Where(IsCorrect).Sum(r => r.Replica.Counters.Learned));

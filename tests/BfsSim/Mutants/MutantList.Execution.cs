@@ -33,7 +33,7 @@ public static partial class MutantList
             Survives = "takes a rollback of the very batch that ends at a checkpoint, and 2f+1 votes for what it was",
         },
         new("read-tentative", "a reply from a state whose last batch has not committed says so", "§5.1.3", RequestsFile,
-            "_lastExecuted > _lastCommitted ? ReplyFlags.Tentative : ReplyFlags.None", "ReplyFlags.None")
+            "bool tentative = _lastExecuted > _lastCommitted;", "bool tentative = _lastExecuted < _lastCommitted;")
         {
             Profile = SimProfiles.ReaderName,
             Survives = "2f+1 replies in which the same was read are of states that f+1 correct replicas have prepared, unless one batch changes back what another changed, and is undone",
