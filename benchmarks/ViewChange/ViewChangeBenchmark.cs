@@ -39,8 +39,8 @@ internal static class ViewChangeBenchmark
     public static void Run(BenchmarkSettings settings, Results results)
     {
         bool quick = settings.Quick;
-        int changes = quick ? 64 : 256;
-        int kills = settings.Runs ?? (quick ? 2 : 10);
+        int changes = quick ? 32 : 256;
+        int kills = settings.Runs ?? (quick ? 1 : 10);
         var table = new Table().RoundedBorder().AddColumn("view changes");
         foreach (string column in new[] { "samples", "median ms", "mean ms", "p90 ms", "max ms", "median entered", "VIEW-CHANGE bytes", "NEW-VIEW bytes" })
         {
