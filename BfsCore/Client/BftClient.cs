@@ -216,7 +216,7 @@ public sealed class BftClient
         ushort replier = _choice.NextReplier(slot.Asked);
         slot.Replier = replier;
         slot.OperationBytes = operation.Length;
-        slot.Signed = slot.Committed = false;
+        slot.Signed = slot.CommittedOnly = false;
         Span<byte> buffer = slot.RequestBuffer(Request.SizeFor(operation.Length, _format) + Request.SignatureBytes);
         slot.RequestBytes = Request.Write(buffer, _format, Id, index, slot.ReadOnly, _session, slot.Timestamp, replier,
             RequestFlags.None, operation, withDigest: !_unreplicated);
@@ -445,7 +445,7 @@ public sealed class BftClient
         }
         ClientSlot slot = _slots[reply.Slot];
         if (!slot.Busy || reply.Session != _session || reply.Timestamp != slot.Timestamp
-            || (reply.Flags & ReplyFlags.Stale) != 0 || (slot.Committed && (reply.Flags & ReplyFlags.Tentative) != 0)
+            || (reply.Flags & ReplyFlags.Stale) != 0 || (slot.CommittedOnly && (reply.Flags & ReplyFlags.Tentative) != 0)
             || !IsAuthentic(reply))
         {
             return;
@@ -556,7 +556,7 @@ public sealed class BftClient
     private void AskForCommitted(ClientSlot slot)
     {
         CommittedReads++;
-        slot.Committed = true;
+        slot.CommittedOnly = true;
         slot.ResetReplies();
         Request.MarkCommitted(slot.Message);
         Authenticate(slot, sign: false);

@@ -35,7 +35,7 @@ internal sealed class ClientSlot(int n)
     public ulong Asked { get; set; }
 
     /// <summary>They were asked for committed state, since they did not agree otherwise.</summary>
-    public bool Committed { get; set; }
+    public bool CommittedOnly { get; set; }
 
     /// <summary>Which of them have not answered.</summary>
     public ulong Silent => Asked & ~_received;

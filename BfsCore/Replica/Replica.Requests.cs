@@ -175,7 +175,7 @@ public sealed partial class Replica
         if (order < 0)
         {
             (ulong session, ulong timestamp, Digest digest) = _replies.Last(client, request.Slot);
-            SendReply(client, request.Slot, session, timestamp, ReplyFlags.Stale, digest, default, default);
+            SendReply(client, request.Slot, session, timestamp, ReplyFlags.Stale, digest, state: default, default);
             Drop(DropReason.Stale);
             return;
         }

@@ -88,7 +88,7 @@ public sealed partial class Replica
             return;
         }
         standing.LastDemandMicros = _now.MonotonicMicros;
-        SendReply(client, request.Slot, request.Session, request.Timestamp, ReplyFlags.MustSign, request.Digest, default, default);
+        SendReply(client, request.Slot, request.Session, request.Timestamp, ReplyFlags.MustSign, request.Digest, state: default, default);
         Counters.SignaturesDemanded++;
     }
 
