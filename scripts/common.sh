@@ -117,7 +117,12 @@ throwaway_cluster() {
   mkdir "$drive"
   "$workload" make-tree "$scratch/tree" 300
   run_bfs cluster init --size "$2" >/dev/null
+  # Watchdogs go by the time of the day, and would start a replica that a script has killed.
+  set_watchdog 0
 }
+
+# set_watchdog SECONDS: T_w of the cluster in BFS_HOME, from its next start on; 0: never.
+set_watchdog() { sed -i "s/\"watchdogSeconds\": *[0-9]*/\"watchdogSeconds\": $1/" "$BFS_HOME/cluster.json"; }
 
 throw_away() {
   touch "$scratch/end"

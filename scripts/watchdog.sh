@@ -28,7 +28,7 @@ CUT
 # work NAME SECONDS T_w: rounds of work with that watchdog; a line with microseconds for each in $scratch/NAME.
 work() {
   local end round=0 begin
-  sed -i "s/\"watchdogSeconds\": *[0-9]*/\"watchdogSeconds\": $3/" "$BFS_HOME/cluster.json"
+  set_watchdog "$3"
   run_bfs cluster start >"$scratch/mount.log" 2>&1 && run_bfs mount "$drive" >>"$scratch/mount.log" 2>&1 || { cat "$scratch/mount.log" >&2; die "cannot mount"; }
   # One round warms everything up.
   "$workload" round "$drive/warm" "$scratch/tree" >"$scratch/work.log" 2>&1 || { tail "$scratch/work.log" >&2; die "the work failed"; }

@@ -17,6 +17,7 @@ internal sealed class RecoveryMonitor : IDisposable
 
     private static readonly TimeSpan RestartWindow = TimeSpan.FromMinutes(10);
     private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(25);
 
     private readonly ClusterDirectory _directory;
     private readonly ClusterConfig _config;
@@ -56,14 +57,18 @@ internal sealed class RecoveryMonitor : IDisposable
         NextRecovery = WatchdogSchedule.Next(_config, _id, DateTime.UtcNow),
     };
 
-    /// <summary>Starts the replica; a recovery that was cut short goes on.</summary>
+    /// <summary>
+    /// Starts the replica; a recovery that was cut short goes on. A recovery that has begun, as when the watchdog went off
+    /// just before, starts the replica itself: that is waited for.
+    /// </summary>
     /// <returns>Its process.</returns>
     /// <exception cref="MonitorException">It runs already, or does not start.</exception>
     public async Task<int> StartAsync(Action<MonitorLine> say)
     {
-        if (_run is not null && _replica.Pid is { } recovering)
+        if (await StartedByRecoveryAsync().ConfigureAwait(false) is { } recovering)
         {
-            throw new MonitorException($"replica {_id.Value} runs already (process {recovering}) and is recovering");
+            say(new MonitorLine { Text = $"replica {_id.Value} is recovering, which starts it" });
+            return recovering;
         }
         await _one.WaitAsync().ConfigureAwait(false);
         try
@@ -192,6 +197,21 @@ internal sealed class RecoveryMonitor : IDisposable
             // Not all at the same moment when what they waited for is over.
             await Task.Delay(RetryInterval * (1 + ((double)_id.Value / _config.N)), Stopping).ConfigureAwait(false);
         }
+    }
+
+    /// <summary>Waits while a recovery is under way and has not started the replica yet.</summary>
+    /// <returns>The replica's process; null when there is no recovery, or it ended without.</returns>
+    private async Task<int?> StartedByRecoveryAsync()
+    {
+        while (_run is not null)
+        {
+            if (_replica.TakesPart)
+            {
+                return _replica.Pid;
+            }
+            await Task.Delay(PollInterval).ConfigureAwait(false);
+        }
+        return null;
     }
 
     private ProcessLock? TakeTurn()

@@ -26,6 +26,9 @@ internal sealed class ReplicaSupervisor(ClusterDirectory directory, ClusterConfi
 
     public bool IsRunning => _replica is { Ended.IsCompleted: false };
 
+    /// <summary>It runs, has said that it takes part, and was not told to end.</summary>
+    public bool TakesPart => IsRunning && !_ending && _running.Task.IsCompleted;
+
     /// <summary>Every line from the replica but the first two.</summary>
     public Action<ControlLine>? OnLine { get; set; }
 

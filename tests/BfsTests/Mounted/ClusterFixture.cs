@@ -42,13 +42,22 @@ internal sealed class ClusterFixture : IDisposable
     /// <summary>A path in the test's own directory.</summary>
     public string PathOf(string name) => Path.Combine(_root, name);
 
-    /// <summary>Makes and starts a cluster.</summary>
+    /// <summary>
+    /// Makes and starts a cluster. Its watchdogs are off: they go by the time of the day, and would start a replica that a test
+    /// has killed.
+    /// </summary>
     public ClusterFixture Start(params string[] initOptions)
     {
         Bfs(["cluster", "init", .. initOptions]).Succeeded();
+        SetWatchdog(0);
         Bfs("cluster", "start").Succeeded();
         return this;
     }
+
+    /// <summary>Before the cluster is started.</summary>
+    /// <param name="seconds">T_w; 0: never.</param>
+    public void SetWatchdog(int seconds) =>
+        ClusterFile.Write(Files.ClusterFile, ClusterFile.Read(Files.ClusterFile) with { WatchdogSeconds = seconds });
 
     /// <summary>Mounts a drive on a new directory.</summary>
     public string Mount(string name = "drive", params string[] options)

@@ -219,12 +219,30 @@ public sealed class RecoveryTests : IDisposable
         ClusterFixture.WaitFor(() => !File.Exists(_cluster.Files.RecoveryMark(new ReplicaId(2))));
     }
 
+    /// <summary>The watchdog may go off between somebody's look at a replica that is down and their start of it.</summary>
+    [Fact]
+    public async Task Starting_a_replica_whose_recovery_has_begun_waits_for_it()
+    {
+        _cluster.Start("--size", "64M");
+        ClusterFixture.Kill(_cluster.PidOf(2)!.Value);
+        string monitor = _cluster.Files.MonitorSocket(new ReplicaId(2));
+        // The recovery is under way once it says its first phase.
+        var began = new TaskCompletionSource();
+        Task<MonitorLine?> recovery = MonitorConnection.SendAsync(monitor, new MonitorCommand { Command = MonitorCommand.Recover }, _ => began.TrySetResult());
+        await began.Task;
+        var said = new List<string?>();
+        MonitorLine? started = await MonitorConnection.SendAsync(monitor, new MonitorCommand { Command = MonitorCommand.Start }, line => said.Add(line.Text));
+        Assert.Equal((true, null, _cluster.PidOf(2)), (started!.Done, started.Error, started.Pid));
+        Assert.Equal(["replica 2 is recovering, which starts it"], said);
+        Assert.Null((await recovery)!.Error);
+        Assert.Equal("recovered", Assert.Single(Records(2)).Outcome);
+    }
+
     [Fact]
     public void The_watchdog_recovers_one_replica_after_the_other()
     {
         _cluster.Bfs("cluster", "init", "--size", "64M").Succeeded();
-        ClusterConfig config = ClusterFile.Read(_cluster.Files.ClusterFile);
-        ClusterFile.Write(_cluster.Files.ClusterFile, config with { WatchdogSeconds = 16 });
+        _cluster.SetWatchdog(16);
         _cluster.Bfs("cluster", "start").Succeeded();
         string drive = _cluster.Mount();
         StartWork(drive);
