@@ -44,6 +44,20 @@ public sealed class ClusterFileTests : IDisposable
         Assert.Contains("BFT-PK has no recovery", refused.Message, StringComparison.Ordinal);
     }
 
+    /// <summary>Clients send arguments to all replicas only where the primary has a link to spare (§5.1.5).</summary>
+    [Theory]
+    [InlineData(9 * 1024, "127.0.0.1")]
+    [InlineData(9 * 1024, "localhost", "127.0.0.2", "::1", "127.0.0.1")]
+    [InlineData(255, "10.1.2.3")]
+    [InlineData(255, "127.0.0.1", "127.0.0.1", "127.0.0.1", "elsewhere.example")]
+    public void Small_writes_are_inlined_on_one_machine(int threshold, params string[] hosts)
+    {
+        ClusterConfig made = ClusterFounder.Create(_directory, new ClusterPlan { Hosts = hosts });
+        Assert.Equal(threshold, made.InlineThresholdBytes);
+        // A full batch with one request more, and their digests, is one datagram.
+        Assert.True(made.MaxBatchInlineBytes + made.InlineThresholdBytes + (made.MaxBatchRequests * 80) <= made.DatagramBytes);
+    }
+
     [Fact]
     public void Values_other_than_the_defaults_are_kept()
     {
