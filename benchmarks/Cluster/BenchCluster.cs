@@ -24,12 +24,13 @@ internal sealed class BenchCluster : IDisposable
     /// <param name="stateBytes">Of the <see cref="PageService"/>; without it the <see cref="NullService"/>.</param>
     /// <param name="content">The <see cref="GrownFileService"/> with this instead.</param>
     /// <param name="probe">With a <see cref="ViewChangeProbe"/> around each replica.</param>
+    /// <param name="echo">Servers that only answer (<see cref="EchoServer"/>).</param>
     /// <param name="change">What is to be different in the cluster file.</param>
     public BenchCluster(ClusterMode mode, int clients, int replicas = 4, long? stateBytes = null, bool probe = false,
-        Growth? content = null, Func<ClusterConfig, ClusterConfig>? change = null)
+        bool echo = false, Growth? content = null, Func<ClusterConfig, ClusterConfig>? change = null)
     {
         _probe = probe;
-        _service = content?.ToString() ?? (stateBytes is null ? "null" : "pages");
+        _service = echo ? EchoServer.Name : content?.ToString() ?? (stateBytes is null ? "null" : "pages");
         stateBytes ??= content?.DriveBytes ?? 1 << 20;
         Directory = new ClusterDirectory(_scratch.In("cluster"));
         replicas = mode == ClusterMode.NoRep ? 1 : replicas;
@@ -114,8 +115,8 @@ internal sealed class BenchCluster : IDisposable
         System.IO.Directory.CreateDirectory(directory.Replica(self));
         using VoteLogFile votes = VoteLogFile.Open(directory.Replica(self));
         using FileSigner signer = FileSigner.ForReplica(directory, config, self);
-        IServerEngine engine = config.Mode == ClusterMode.NoRep
-            ? new NoRepServer(config, pages, NewService(service, config), transport)
+        IServerEngine engine = service == EchoServer.Name ? new EchoServer(config, transport)
+            : config.Mode == ClusterMode.NoRep ? new NoRepServer(config, pages, NewService(service, config), transport)
             : new Replica(self, config, pages, NewService(service, config), transport, new SystemEntropy(),
                 new KeyExchange(config, signer), new FileStableStore(directory.AcceptedCounters(self)), votes);
         if (engine is Replica replica)

@@ -12,16 +12,19 @@ internal static class ComponentCosts
     private const int Repeats = 31;
     private const int MacBytes = 64;
 
+    /// <summary>About what the request and the reply of a null operation have.</summary>
+    private const int EchoBytes = 96;
+
     private static readonly TimeSpan s_warmUp = TimeSpan.FromMilliseconds(300);
 
     private static readonly int[] s_sizes = [64, 512, 1024, 2048, 4096, 8192];
 
-    public static Surroundings Measure()
+    /// <param name="roundTripMicros">There and back between two processes (<see cref="EchoClient"/>).</param>
+    public static Surroundings Measure(double roundTripMicros, int inlineThreshold)
     {
         (double digestFixed, double digestPerByte) = Statistics.Line([.. s_sizes.Select(s => ((double)s, DigestMicros(s)))]);
         using var pair = new SocketPair();
         (double hostFixed, double hostPerByte) = Statistics.Line([.. s_sizes.Select(s => ((double)s, pair.HostMicros(s)))]);
-        double roundTrip = RoundTripMicros();
         return new Surroundings
         {
             DigestFixed = Math.Max(0, digestFixed),
@@ -29,8 +32,9 @@ internal static class ComponentCosts
             Mac = MacMicros(),
             HostFixed = Math.Max(0, hostFixed),
             HostPerByte = Math.Max(0, hostPerByte),
-            HopFixed = Math.Max(0, (roundTrip / 2) - (2 * (hostFixed + (hostPerByte * MacBytes)))),
+            HopFixed = Math.Max(0, (roundTripMicros / 2) - (2 * (hostFixed + (hostPerByte * EchoBytes)))),
             Processors = Environment.ProcessorCount,
+            InlineThreshold = inlineThreshold,
         };
     }
 
@@ -69,24 +73,6 @@ internal static class ComponentCosts
         return Statistics.Median(samples);
     }
 
-    /// <summary>There and back between two threads that sleep in between.</summary>
-    private static double RoundTripMicros()
-    {
-        using var pair = new SocketPair();
-        const int times = 3000;
-        var echo = new Thread(() => pair.Echo(times)) { IsBackground = true };
-        echo.Start();
-        var samples = new List<double>();
-        for (int i = 0; i < times; i++)
-        {
-            long start = Stopwatch.GetTimestamp();
-            pair.Ask(MacBytes);
-            samples.Add(Stopwatch.GetElapsedTime(start).TotalMicroseconds);
-        }
-        echo.Join();
-        return Statistics.Median(samples);
-    }
-
     /// <summary>Two UDP sockets on loopback that know each other.</summary>
     private sealed class SocketPair : IDisposable
     {
@@ -106,21 +92,6 @@ internal static class ComponentCosts
             _one.Send(_buffer.AsSpan(0, bytes));
             _other.Receive(_buffer);
         }) / 2;
-
-        public void Ask(int bytes)
-        {
-            _one.Send(_buffer.AsSpan(0, bytes));
-            _one.Receive(_buffer);
-        }
-
-        public void Echo(int times)
-        {
-            byte[] buffer = new byte[16384];
-            for (int i = 0; i < times; i++)
-            {
-                _other.Send(buffer.AsSpan(0, _other.Receive(buffer)));
-            }
-        }
 
         private static Socket New()
         {

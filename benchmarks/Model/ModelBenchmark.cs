@@ -17,16 +17,19 @@ internal static class ModelBenchmark
     private const int Batch = 5;
     private const int ClientMachines = 100;
 
+    private const int EchoRounds = 3;
+
     private static readonly NullOperation[] s_operations =
         [new(0, 0, false), new(0, 0, true), new(4096, 0, false), new(4096, 0, true), new(0, 4096, false), new(0, 4096, true)];
 
     public static void Run(BenchmarkSettings settings, Results results)
     {
-        Surroundings here = ComponentCosts.Measure();
-        Record(here, results);
         int[] faults = settings.Quick ? [1] : [1, 2];
-        Output.WithProgress("performance model", faults.Length * 2, onDone =>
+        Surroundings here = null!;
+        Output.WithProgress("performance model", 1 + (faults.Length * 2), onDone =>
         {
+            here = Parameters(settings, results);
+            onDone("parameters");
             foreach (int f in faults)
             {
                 Latencies(here, f, settings, results);
@@ -39,14 +42,39 @@ internal static class ModelBenchmark
         OtherNetworks(here, results);
     }
 
-    private static void Record(Surroundings here, Results results)
+    private static Surroundings Parameters(BenchmarkSettings settings, Results results)
     {
+        using BenchCluster noRep = new(ClusterMode.NoRep, 1, echo: true), bfs = new(ClusterMode.Bft, 1, echo: true);
+        double roundTrip = Echo(noRep, bfs, settings, results);
+        Surroundings here = ComponentCosts.Measure(roundTrip, bfs.Config.InlineThresholdBytes);
         results.Add("model-digest-fixed", SystemNames.Bfs, "us", here.DigestFixed);
         results.Add("model-digest-per-kilobyte", SystemNames.Bfs, "us", here.DigestPerByte * 1024);
         results.Add("model-mac", SystemNames.Bfs, "us", here.Mac);
         results.Add("model-host-fixed", SystemNames.Bfs, "us", here.HostFixed);
         results.Add("model-host-per-kilobyte", SystemNames.Bfs, "us", here.HostPerByte * 1024);
         results.Add("model-hop", SystemNames.Bfs, "us", here.HopFixed);
+        return here;
+    }
+
+    /// <summary>The datagrams of a read-only operation without the operation: what takes longer is our code.</summary>
+    /// <returns>The round trip to one server, microseconds.</returns>
+    private static double Echo(BenchCluster noRep, BenchCluster bfs, BenchmarkSettings settings, Results results)
+    {
+        using EchoClient one = new(noRep), quorum = new(bfs);
+        TimeSpan time = TimeSpan.FromSeconds(settings.Quick ? 0.25 : 2);
+        var roundTrips = new List<double>();
+        // The first round is for just-in-time compilers.
+        for (int round = 0; round <= EchoRounds; round++)
+        {
+            (double single, double three) = (one.MedianMicros(time), quorum.MedianMicros(time));
+            if (round > 0)
+            {
+                roundTrips.Add(single);
+                results.Add("model-echo", SystemNames.NoRep, "us", single);
+                results.Add("model-echo", SystemNames.Bfs, "us", three);
+            }
+        }
+        return Statistics.Median(roundTrips);
     }
 
     private static void Latencies(Surroundings here, int f, BenchmarkSettings settings, Results results)

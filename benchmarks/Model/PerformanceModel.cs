@@ -9,9 +9,6 @@ namespace BfsBench;
 /// </summary>
 internal sealed class PerformanceModel(Surroundings at, int f)
 {
-    /// <summary>Operations above this travel apart from the pre-prepare (§5.1.5).</summary>
-    private const int InlineThreshold = 255;
-
     /// <summary>Results above this come whole from one replica (§5.1.1).</summary>
     private const int DigestReplyThreshold = 32;
 
@@ -33,7 +30,7 @@ internal sealed class PerformanceModel(Surroundings at, int f)
 
     private static double ReplyBytes(int result) => Reply.HeaderBytes + result + MessageHeader.TagBytes;
 
-    private static bool IsSeparate(int argument) => argument > InlineThreshold;
+    private bool IsSeparate(int argument) => argument > at.InlineThreshold;
 
     /// <summary>The bytes of what replicas send that do not send the result.</summary>
     private static double OtherReplyBytes(int result) => ReplyBytes(result > DigestReplyThreshold ? 0 : result);

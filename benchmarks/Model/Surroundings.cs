@@ -24,6 +24,11 @@ internal sealed record Surroundings
     /// <summary>One send reaches all replicas.</summary>
     public bool Multicast { get; init; }
 
+    /// <summary>Operations above this travel apart from the pre-prepare (§5.1.5), bytes.</summary>
+    public int InlineThreshold { get; init; } = ThesisInlineThreshold;
+
+    private const int ThesisInlineThreshold = 255;
+
     public double Digest(double bytes) => DigestFixed + (DigestPerByte * bytes);
 
     public double Host(double bytes) => HostFixed + (HostPerByte * bytes);
@@ -48,8 +53,8 @@ internal sealed record Surroundings
     };
 
     /// <summary>These processors far apart, with the network that §8.3.5 measured between two coasts.</summary>
-    public Surroundings OverWan() => this with { HopFixed = 37_500, LinkPerByte = 6.61, Processors = null, Multicast = true };
+    public Surroundings OverWan() => this with { HopFixed = 37_500, LinkPerByte = 6.61, Processors = null, Multicast = true, InlineThreshold = ThesisInlineThreshold };
 
     /// <summary>These processors, each in a machine of its own, with the thesis' fast network of §8.3.5: a tenth of what its own costs.</summary>
-    public Surroundings OverFastLan() => this with { HopFixed = HopFixed + 0.979, LinkPerByte = 0.008, Processors = null, Multicast = true };
+    public Surroundings OverFastLan() => this with { HopFixed = HopFixed + 0.979, LinkPerByte = 0.008, Processors = null, Multicast = true, InlineThreshold = ThesisInlineThreshold };
 }

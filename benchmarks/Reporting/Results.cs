@@ -6,7 +6,7 @@ namespace BfsBench;
 /// <summary>One figure, as the JSON file has it.</summary>
 /// <param name="System">Which system it is of; <see cref="SystemNames"/>.</param>
 /// <param name="Value">The median over the runs of one invocation.</param>
-/// <param name="OverNoRep">Over NO-REP's median of the same invocation; null when there is none.</param>
+/// <param name="OverNoRep">Over NO-REP's median of the same invocation; null when there is none, and for percents.</param>
 internal sealed record Figure(string Benchmark, string System, double Value, string Unit, int Runs, double Min, double Max,
     double? OverNoRep);
 
@@ -65,7 +65,7 @@ internal sealed class Results
         {
             (string unit, List<double> values) = _runs[key];
             double median = Statistics.Median(values);
-            double noRep = _runs.TryGetValue((key.Benchmark, SystemNames.NoRep), out (string Unit, List<double> Values) run)
+            double noRep = unit != "%" && _runs.TryGetValue((key.Benchmark, SystemNames.NoRep), out (string Unit, List<double> Values) run)
                 ? Statistics.Median(run.Values) : 0;
             return new Figure(key.Benchmark, key.System, median, unit, values.Count, values.Min(), values.Max(),
                 noRep == 0 ? null : median / noRep);

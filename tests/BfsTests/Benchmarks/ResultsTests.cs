@@ -27,6 +27,15 @@ public sealed class ResultsTests
     }
 
     [Fact]
+    public void Percents_have_no_ratio()
+    {
+        var results = new Results();
+        results.Add("error", "BFS", "%", 10);
+        results.Add("error", "NO-REP", "%", 5);
+        Assert.All(results.Figures(), f => Assert.Null(f.OverNoRep));
+    }
+
+    [Fact]
     public void The_json_is_an_array_of_objects_with_fixed_fields()
     {
         JsonElement root = JsonDocument.Parse(Some().ToJson()).RootElement;
