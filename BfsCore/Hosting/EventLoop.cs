@@ -34,8 +34,8 @@ public sealed partial class EventLoop : IDisposable
     /// </summary>
     private const long PatienceMicros = 100;
 
-    /// <summary>0 when it is no whole number.</summary>
-    private static readonly long TicksPerMicro = Stopwatch.Frequency % 1_000_000 == 0 ? Stopwatch.Frequency / 1_000_000 : 0;
+    /// <summary>A whole number: the clock counts nanoseconds.</summary>
+    private static readonly long TicksPerMicro = Stopwatch.Frequency / 1_000_000;
 
     private readonly int _wake;
     private readonly List<Action> _readers = [];
@@ -60,14 +60,7 @@ public sealed partial class EventLoop : IDisposable
     public Instant Now => new(Micros, (DateTime.UtcNow - DateTime.UnixEpoch).Ticks * 100);
 
     /// <summary>The monotonic half of it, which alone costs half as much.</summary>
-    private long Micros
-    {
-        get
-        {
-            long ticks = Stopwatch.GetTimestamp() - _startTicks;
-            return TicksPerMicro > 0 ? ticks / TicksPerMicro : (long)((UInt128)(ulong)ticks * 1_000_000 / (ulong)Stopwatch.Frequency);
-        }
-    }
+    private long Micros => (Stopwatch.GetTimestamp() - _startTicks) / TicksPerMicro;
 
     /// <summary>Calls <paramref name="onReadable"/> whenever the descriptor has input; it is to read all there is, up to a bound.</summary>
     public void AddReader(int fd, Action onReadable)
