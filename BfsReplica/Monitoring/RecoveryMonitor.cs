@@ -58,24 +58,23 @@ internal sealed class RecoveryMonitor : IDisposable
     };
 
     /// <summary>
-    /// Starts the replica; a recovery that was cut short goes on. A recovery that has begun, as when the watchdog went off
-    /// just before, starts the replica itself: that is waited for.
+    /// Starts the replica; a recovery that was cut short goes on. Where another start or a recovery is under way, as when
+    /// the watchdog went off just before, that one starts the replica, and is waited for.
     /// </summary>
     /// <returns>Its process.</returns>
     /// <exception cref="MonitorException">It runs already, or does not start.</exception>
     public async Task<int> StartAsync(Action<MonitorLine> say)
     {
-        if (await StartedByRecoveryAsync().ConfigureAwait(false) is { } recovering)
+        bool joins = !await _one.WaitAsync(0).ConfigureAwait(false);
+        if (joins && await StartedByRecoveryAsync(say).ConfigureAwait(false) is { } recovering)
         {
-            say(new MonitorLine { Text = $"replica {_id.Value} is recovering, which starts it" });
             return recovering;
         }
-        await _one.WaitAsync().ConfigureAwait(false);
         try
         {
             if (_replica.Pid is { } running)
             {
-                throw new MonitorException($"replica {_id.Value} runs already (process {running})");
+                return joins ? running : throw new MonitorException($"replica {_id.Value} runs already (process {running})");
             }
             IReadOnlyList<TamperedFile> tampered = _verifier.Verify(text => say(new MonitorLine { Text = text }));
             if (tampered.Count > 0)
@@ -199,18 +198,27 @@ internal sealed class RecoveryMonitor : IDisposable
         }
     }
 
-    /// <summary>Waits while a recovery is under way and has not started the replica yet.</summary>
-    /// <returns>The replica's process; null when there is no recovery, or it ended without.</returns>
-    private async Task<int?> StartedByRecoveryAsync()
+    /// <summary>Waits for whoever holds <see cref="_one"/>; of a recovery, no longer than until the replica takes part.</summary>
+    /// <returns>The process that the recovery has started; null when it is over, and the caller has its turn.</returns>
+    private async Task<int?> StartedByRecoveryAsync(Action<MonitorLine> say)
     {
-        while (_run is not null)
+        bool told = false;
+        do
         {
-            if (_replica.TakesPart)
+            if (_run is not null)
             {
-                return _replica.Pid;
+                if (!told)
+                {
+                    say(new MonitorLine { Text = $"replica {_id.Value} is recovering, which starts it" });
+                    told = true;
+                }
+                if (_replica.TakesPart && _replica.Pid is { } pid)
+                {
+                    return pid;
+                }
             }
-            await Task.Delay(PollInterval).ConfigureAwait(false);
         }
+        while (!await _one.WaitAsync(PollInterval).ConfigureAwait(false));
         return null;
     }
 
