@@ -77,6 +77,8 @@ internal static class Sha256Lanes
             for (int lane = 0; lane < Lanes; lane++)
             {
                 nint offset = offsets[Math.Min(lane, offsets.Length - 1)] + position;
+                // The processor does not see as many streams coming as there are lanes.
+                Sse.Prefetch0(Unsafe.AsPointer(ref Unsafe.AddByteOffset(ref Unsafe.AsRef(in origin), offset + BlockBytes)));
                 mixed[lane] = position >= messageBytes ? padding
                     : SwapBytes(Vector512.LoadUnsafe(ref Unsafe.AddByteOffset(ref Unsafe.AsRef(in origin), offset)));
             }
