@@ -10,8 +10,7 @@ namespace BfsCore;
 /// </param>
 /// <param name="ReadOnly">The state must not change: <see cref="StateRegion.Modify(long, int)"/> asserts.</param>
 /// <param name="ResultPages">
-/// Where the service may say which parts of its result are whole pages, to save their hashing; null when nobody asks. What is
-/// said there changes nothing but the speed.
+/// Where the service may say which parts of its result are whole pages instead of copying them; null when nobody asks.
 /// </param>
 public readonly record struct ExecutionContext(ClientId Client, long TimeNanos, bool ReadOnly, ResultPages? ResultPages = null);
 

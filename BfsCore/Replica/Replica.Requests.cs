@@ -254,11 +254,12 @@ public sealed partial class Replica
         int length = _service.Execute(new ExecutionContext(request.Client, _replies.LastTimeNanos, ReadOnly: true, _resultPages),
             request.Operation, _result);
         _pages.ReadOnlyGuard = false;
-        ReadOnlySpan<byte> result = _result.AsSpan(0, length);
-        Digest digest = _resultPages.DigestOf(result);
+        ReplyFlags form = ChooseReplyForm(request.Replier, length);
+        Span<byte> result = _result.AsSpan(0, length);
+        Digest digest = _resultPages.Complete(result, whole: form == ReplyFlags.None);
         (Counters.ReadBlocksKnown, Counters.ReadBlocksHashed) = (_resultPages.BlocksKnown, _resultPages.BlocksHashed);
         bool tentative = _lastExecuted > _lastCommitted;
-        ReplyFlags flags = ChooseReplyForm(request.Replier, length) | (tentative ? ReplyFlags.Tentative : ReplyFlags.None);
+        ReplyFlags flags = form | (tentative ? ReplyFlags.Tentative : ReplyFlags.None);
         SendReply(client, request.Slot, request.Session, request.Timestamp, flags, digest, _lastExecuted, result);
         Counters.ReadOnlyExecuted++;
         Counters.ReadTentatively += tentative ? 1 : 0;

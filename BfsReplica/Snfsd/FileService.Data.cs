@@ -71,7 +71,7 @@ public sealed partial class FileService
         return Errno.Ok;
     }
 
-    /// <summary>Copies a file's bytes into a result, and says which of them are whole blocks.</summary>
+    /// <summary>Puts a file's bytes into a result: copies them, or says of whole blocks where they are.</summary>
     private void CopyOut(in Inode inode, ulong offset, Span<byte> destination, ResultPages? pages, int resultOffset)
     {
         if (inode.IsInline)
@@ -85,7 +85,11 @@ public sealed partial class FileService
             int within = (int)(offset % Volume.BlockBytes);
             int length = Math.Min(Volume.BlockBytes - within, destination.Length);
             uint block = _map.Find(inode, (long)(offset / Volume.BlockBytes));
-            if (block == 0)
+            if (length == Volume.BlockBytes && pages is not null)
+            {
+                PlaceBlock(pages, resultOffset, block);
+            }
+            else if (block == 0)
             {
                 destination[..length].Clear();
             }
@@ -93,25 +97,21 @@ public sealed partial class FileService
             {
                 _volume.Block(block).Slice(within, length).CopyTo(destination);
             }
-            if (length == Volume.BlockBytes && pages is not null)
-            {
-                NoteBlock(pages, resultOffset, block);
-            }
             destination = destination[length..];
             offset += (ulong)length;
             resultOffset += length;
         }
     }
 
-    private void NoteBlock(ResultPages pages, int resultOffset, uint block)
+    private void PlaceBlock(ResultPages pages, int resultOffset, uint block)
     {
         if (block == 0)
         {
-            pages.NoteZeros(resultOffset);
+            pages.PlaceZeros(resultOffset);
         }
         else
         {
-            pages.Note(resultOffset, _volume.OffsetOf(block));
+            pages.Place(resultOffset, _volume.OffsetOf(block));
         }
     }
 

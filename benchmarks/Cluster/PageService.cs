@@ -55,8 +55,15 @@ internal sealed class PageService : IService
         }
         if (IsReadOnly(operation))
         {
-            _state.Read(first * PagedState.PageBytes, PagedState.PageBytes).CopyTo(result);
-            context.ResultPages?.Note(0, first * PagedState.PageBytes);
+            long offset = first * PagedState.PageBytes;
+            if (context.ResultPages is { } placed)
+            {
+                placed.Place(0, offset);
+            }
+            else
+            {
+                _state.Read(offset, PagedState.PageBytes).CopyTo(result);
+            }
             return PagedState.PageBytes;
         }
         ulong x = (ulong)BinaryPrimitives.ReadInt64LittleEndian(operation[13..]);

@@ -20,8 +20,13 @@ public sealed class DigestedService(IService inner) : IService
     public int Execute(in ExecutionContext context, ReadOnlySpan<byte> operation, Span<byte> result)
     {
         int length = inner.Execute(context, operation, result);
-        SimulationException.Require(context.ResultPages is not { } pages || pages.DigestOf(result[..length]) == ContentDigest.Of(result[..length]),
-            "the digests of pages that a result is said to consist of are not those of its content");
+        if (context.ResultPages is { } pages)
+        {
+            Digest digest = pages.Complete(result[..length], whole: false);
+            pages.Complete(result[..length], whole: true);
+            SimulationException.Require(digest == ContentDigest.Of(result[..length]),
+                "the digests of pages that a result is said to consist of are not those of its content");
+        }
         return length;
     }
 }

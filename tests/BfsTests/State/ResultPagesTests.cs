@@ -3,7 +3,7 @@ using BfsCore.State;
 
 namespace BfsTests.State;
 
-/// <summary>Digests of results that consist of pages (§5.1.1), whatever became of the pages.</summary>
+/// <summary>Results that consist of pages (§5.1.1), and their digests, whatever became of the pages.</summary>
 public sealed class ResultPagesTests : IDisposable
 {
     private const int Page = PagedState.PageBytes;
@@ -28,21 +28,29 @@ public sealed class ResultPagesTests : IDisposable
 
     public void Dispose() => _state.Dispose();
 
-    /// <summary>Reads pages behind a head of so many bytes; asserts that the digest is that of what was read.</summary>
+    /// <summary>
+    /// Reads pages behind a head of so many bytes; asserts that the digest is that of the pages, that they are written where the
+    /// result is sent, and otherwise no more than those that have to be hashed.
+    /// </summary>
     /// <returns>How many blocks were known, and how many hashed.</returns>
     private (long Known, long Hashed) Read(int headBytes, params int[] pages)
     {
         byte[] result = new byte[headBytes + (pages.Length * Page)];
-        result.AsSpan(0, headBytes).Fill(77);
+        Array.Fill(result, (byte)77);
+        byte[] right = [.. result];
         (long known, long hashed) = (_pages.BlocksKnown, _pages.BlocksHashed);
         _pages.Clear();
         for (int i = 0; i < pages.Length; i++)
         {
-            _region.Read(pages[i] * Page, Page).CopyTo(result.AsSpan(headBytes + (i * Page)));
-            _pages.Note(headBytes + (i * Page), pages[i] * Page);
+            _region.Read(pages[i] * Page, Page).CopyTo(right.AsSpan(headBytes + (i * Page)));
+            _pages.Place(headBytes + (i * Page), pages[i] * Page);
         }
-        Assert.Equal(ContentDigest.Of(result), _pages.DigestOf(result));
-        return (_pages.BlocksKnown - known, _pages.BlocksHashed - hashed);
+        Assert.Equal(ContentDigest.Of(right), _pages.Complete(result, whole: false));
+        var outcome = (_pages.BlocksKnown - known, _pages.BlocksHashed - hashed);
+        Assert.Equal(outcome.Item1, pages.Select((_, i) => result[headBytes + (i * Page)]).Count(b => b == 77));
+        Assert.Equal(ContentDigest.Of(right), _pages.Complete(result, whole: true));
+        Assert.Equal(right, result);
+        return outcome;
     }
 
     [Fact]
@@ -93,10 +101,12 @@ public sealed class ResultPagesTests : IDisposable
     [Fact]
     public void Of_a_damaged_page_the_digest_is_right()
     {
-        byte[] result = _region.Read(3 * Page, Page).ToArray();
+        byte[] right = _region.Read(3 * Page, Page).ToArray();
         Engine.StateCheckingTests.Memory(_state)[((First + 3) * Page) + 5] ^= 1;
-        _pages.Note(0, 3 * Page);
-        Assert.Equal(ContentDigest.Of(result), _pages.DigestOf(_region.Read(3 * Page, Page)));
+        _pages.Place(0, 3 * Page);
+        byte[] result = new byte[Page];
+        Assert.Equal(ContentDigest.Of(right), _pages.Complete(result, whole: true));
+        Assert.NotEqual(right, result);
         // Once the damage was found, the tree says what is there, for a comparison with others.
         _state.RecomputeDigest(First + 3);
         Assert.Equal((1, 0), Read(0, 3));
@@ -105,45 +115,55 @@ public sealed class ResultPagesTests : IDisposable
     [Fact]
     public void Zeros_are_known_without_a_page()
     {
-        byte[] result = new byte[4 + (2 * Page)];
-        result[^1] = 1;
-        _pages.NoteZeros(4);
-        Assert.Equal(ContentDigest.Of(result), _pages.DigestOf(result));
+        byte[] right = new byte[4 + (2 * Page)];
+        right[^1] = 1;
+        byte[] result = [.. right];
+        result.AsSpan(4, Page).Fill(77);
+        _pages.PlaceZeros(4);
+        Assert.Equal(ContentDigest.Of(right), _pages.Complete(result, whole: false));
         Assert.Equal((1, 1), (_pages.BlocksKnown, _pages.BlocksHashed));
+        _pages.Complete(result, whole: true);
+        Assert.Equal(right, result);
     }
 
     [Fact]
     public void What_lies_elsewhere_than_the_digests_blocks_is_hashed()
     {
-        byte[] result = new byte[(3 * Page) + 100];
-        new Random(1).NextBytes(result);
-        _region.Read(2 * Page, Page).CopyTo(result.AsSpan(0));
-        _region.Read(5 * Page, Page).CopyTo(result.AsSpan(Page + 100));
-        _region.Read(6 * Page, Page).CopyTo(result.AsSpan(result.Length - Page));
-        _pages.Note(0, 2 * Page);
-        _pages.Note(Page + 100, 5 * Page);
-        _pages.Note(result.Length - Page, 6 * Page);
-        Assert.Equal(ContentDigest.Of(result), _pages.DigestOf(result));
+        byte[] right = new byte[(3 * Page) + 100];
+        new Random(1).NextBytes(right);
+        byte[] result = [.. right];
+        _region.Read(2 * Page, Page).CopyTo(right.AsSpan(0));
+        _region.Read(5 * Page, Page).CopyTo(right.AsSpan(Page + 100));
+        _region.Read(6 * Page, Page).CopyTo(right.AsSpan(right.Length - Page));
+        _pages.Place(0, 2 * Page);
+        _pages.Place(Page + 100, 5 * Page);
+        _pages.Place(right.Length - Page, 6 * Page);
+        Assert.Equal(ContentDigest.Of(right), _pages.Complete(result, whole: false));
         Assert.Equal((2, 1), (_pages.BlocksKnown, _pages.BlocksHashed));
         // A result that became shorter than what was said of it, by whole blocks and by half of one.
-        Assert.Equal(ContentDigest.Of(result.AsSpan(0, (2 * Page) + 100)), _pages.DigestOf(result.AsSpan(0, (2 * Page) + 100)));
-        Assert.Equal(ContentDigest.Of(result.AsSpan(0, 1000)), _pages.DigestOf(result.AsSpan(0, 1000)));
+        foreach (int length in new[] { (2 * Page) + 100, 1000 })
+        {
+            byte[] shorter = new byte[length];
+            result.AsSpan(0, length).CopyTo(shorter);
+            Assert.Equal(ContentDigest.Of(right.AsSpan(0, length)), _pages.Complete(shorter, whole: true));
+            Assert.Equal(right[..length], shorter);
+        }
     }
 
     [Fact]
     public void Only_pages_of_the_state_in_the_order_of_the_result_can_be_said()
     {
-        Assert.Throws<BfsAssertException>(() => _pages.Note(0, 17));
-        Assert.Throws<BfsAssertException>(() => _pages.Note(0, -Page));
-        Assert.Throws<BfsAssertException>(() => _pages.Note(0, 18 * Page));
-        Assert.Throws<BfsAssertException>(() => _pages.Note(-1, 0));
-        Assert.Throws<BfsAssertException>(() => _pages.Note(Limits.MaxResultBytes - Page + 1, 0));
-        _pages.Note(100, 0);
-        Assert.Throws<BfsAssertException>(() => _pages.Note(100 + Page - 1, Page));
-        _pages.Note(100 + Page, Page);
+        Assert.Throws<BfsAssertException>(() => _pages.Place(0, 17));
+        Assert.Throws<BfsAssertException>(() => _pages.Place(0, -Page));
+        Assert.Throws<BfsAssertException>(() => _pages.Place(0, 18 * Page));
+        Assert.Throws<BfsAssertException>(() => _pages.Place(-1, 0));
+        Assert.Throws<BfsAssertException>(() => _pages.Place(Limits.MaxResultBytes - Page + 1, 0));
+        _pages.Place(100, 0);
+        Assert.Throws<BfsAssertException>(() => _pages.Place(100 + Page - 1, Page));
+        _pages.Place(100 + Page, Page);
         for (int i = 2; 100 + ((i + 1) * Page) <= Limits.MaxResultBytes; i++)
         {
-            _pages.Note(100 + (i * Page), Page);
+            _pages.Place(100 + (i * Page), Page);
         }
     }
 }
