@@ -53,6 +53,9 @@ internal static class ModelBenchmark
         results.Add("model-host-fixed", SystemNames.Bfs, "us", here.HostFixed);
         results.Add("model-host-per-kilobyte", SystemNames.Bfs, "us", here.HostPerByte * 1024);
         results.Add("model-hop", SystemNames.Bfs, "us", here.HopFixed);
+        (double fresh, double again) = NewMemory.Measure();
+        results.Add("model-memory-new", SystemNames.Bfs, "ms/MiB", fresh);
+        results.Add("model-memory-again", SystemNames.Bfs, "ms/MiB", again);
         return here;
     }
 

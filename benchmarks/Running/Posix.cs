@@ -18,6 +18,9 @@ internal static unsafe partial class Posix
     private const int Detach = 2;
     private const int KillSignal = 9;
     private const int DontNeed = 4;
+    private const int ReadAndWrite = 3;
+    private const int PrivateMemory = 0x22;
+    private const int NoHugePages = 15;
     private const int StatBytes = 256;
 
     /// <exception cref="IOException">With the name of the call and what the system said, as for all below.</exception>
@@ -59,7 +62,18 @@ internal static unsafe partial class Posix
     public static void Sync(int file) => Checked(fsync(file), "fsync", "");
 
     /// <summary>The kernel forgets the pages of a file that are on their server, so that the next read asks there.</summary>
-    public static void DropPages(int file) => _ = posix_fadvise(file, 0, 0, DontNeed);
+    /// <param name="length">Bytes from <paramref name="offset"/>; 0: to the end.</param>
+    public static void DropPages(int file, long offset, long length) => _ = posix_fadvise(file, offset, length, DontNeed);
+
+    /// <summary>Memory in pages of the usual size, of which the system gives each when it is first touched.</summary>
+    public static byte* MapMemory(nint bytes)
+    {
+        nint memory = Checked(mmap(0, bytes, ReadAndWrite, PrivateMemory, -1, 0), "mmap", "");
+        _ = madvise(memory, bytes, NoHugePages);
+        return (byte*)memory;
+    }
+
+    public static void UnmapMemory(byte* memory, nint bytes) => _ = munmap((nint)memory, bytes);
 
     public static void UnmountLazily(string path)
     {
@@ -108,6 +122,15 @@ internal static unsafe partial class Posix
 
     [LibraryImport("libc")]
     private static partial int posix_fadvise(int file, long offset, long length, int advice);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial nint mmap(nint address, nint length, int protection, int flags, int file, nint offset);
+
+    [LibraryImport("libc")]
+    private static partial int madvise(nint address, nint length, int advice);
+
+    [LibraryImport("libc")]
+    private static partial int munmap(nint address, nint length);
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int umount2(string path, int flags);
