@@ -23,7 +23,7 @@ internal static class GrowthBenchmark
     public static void Run(BenchmarkSettings settings, Results results)
     {
         bool quick = settings.Quick;
-        int runs = settings.Runs ?? (quick ? 3 : 9);
+        int runs = settings.Runs ?? (quick ? 5 : 9);
         int[] megabytes = Fitting("growth-state", quick ? [10, 100, 1000] : [10, 100, 1000, 10_000], 1, results);
         int[] megabytesOfEach = Fitting("growth-operation-state", quick ? [10, 1000] : [10, 100, 1000, 4000, 10_000], Replicas, results);
         int[] counts = quick ? [100, 1000, 10_000, 100_000] : [100, 1000, 10_000, 100_000, 1_000_000];
