@@ -81,6 +81,8 @@ internal sealed class BenchCluster : IDisposable
         {
             start.ArgumentList.Add("--probe");
         }
+        // Servers are killed, and would leave the runtime's pipes for debuggers in the directory for temporary files.
+        start.Environment["DOTNET_EnableDiagnostics"] = "0";
         CleanUp.StayIfEnding();
         return Process.Start(start) ?? throw new InvalidOperationException("a server process could not be started");
     }
