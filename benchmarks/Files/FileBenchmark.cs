@@ -16,16 +16,18 @@ internal static class FileBenchmark
         IReadOnlyList<IFileSystemUnderTest> systems = SystemCatalog.Usable(settings, results);
         usable.ForEach(w => results.Note(w.Description));
         var failed = new HashSet<string>();
-        Output.WithProgress(title, runs * systems.Count * (usable.Count + 1), onDone =>
+        int steps = Enumerable.Range(0, runs).Sum(run => systems.Sum(s => 1 + usable.Count(w => w.TakesPart(s.Name, run))));
+        Output.WithProgress(title, steps, onDone =>
         {
             for (int turn = 0; turn < runs * systems.Count; turn++)
             {
-                IFileSystemUnderTest system = systems[((turn / systems.Count) + turn) % systems.Count];
+                int run = turn / systems.Count;
+                IFileSystemUnderTest system = systems[(run + turn) % systems.Count];
                 if (failed.Contains(system.Name))
                 {
                     continue;
                 }
-                if (Turn(system, usable, results, onDone) is { } problem)
+                if (Turn(system, usable.Where(w => w.TakesPart(system.Name, run)), results, onDone) is { } problem)
                 {
                     failed.Add(system.Name);
                     results.Failed($"{title} on {system.Name} failed: {problem}");
@@ -47,7 +49,7 @@ internal static class FileBenchmark
     }
 
     /// <returns>What went wrong, or null.</returns>
-    private static string? Turn(IFileSystemUnderTest system, List<IFileWorkload> workloads, Results results, Action<string> onDone)
+    private static string? Turn(IFileSystemUnderTest system, IEnumerable<IFileWorkload> workloads, Results results, Action<string> onDone)
     {
         try
         {

@@ -11,6 +11,9 @@ internal interface IFileWorkload
     /// <summary>What cannot be seen from the figures: sizes.</summary>
     string Description { get; }
 
+    /// <summary>Whether it is measured on a system in a run, counted from 0.</summary>
+    bool TakesPart(string system, int run) => true;
+
     /// <summary>A small part of the work, not measured: programs that have just started are slow at first.</summary>
     void WarmUp(string directory);
 

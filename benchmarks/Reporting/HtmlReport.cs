@@ -14,10 +14,11 @@ internal static class HtmlReport
         td:first-child, th:first-child { text-align: left } .note { color: #555 }
         """;
 
-    /// <param name="machine">What it ran on.</param>
-    public static string Render(Results results, string title, string machine)
+    /// <param name="runs">The runs that they are of.</param>
+    /// <param name="notes">What somebody who looks at the figures has to know.</param>
+    /// <param name="origin">What they ran on, or where they are from.</param>
+    public static string Render(IReadOnlyList<Figure> figures, IReadOnlyList<RunFigures> runs, IReadOnlyList<string> notes, string title, string origin)
     {
-        IReadOnlyList<Figure> figures = results.Figures();
         var html = new StringBuilder();
         html.Append(CultureInfo.InvariantCulture, $"""
             <!DOCTYPE html>
@@ -26,21 +27,21 @@ internal static class HtmlReport
             {Style}
             </style></head><body>
             <h1>{Escape(title)}</h1>
-            <p>{Escape(machine)} Values are medians; systems took turns in one run. A ratio is that of two medians of this run.</p>
+            <p>{Escape(origin)} Values are medians; systems took turns in one run. A ratio is that of two medians of one run.</p>
 
             """);
-        if (results.Notes.Count > 0)
+        if (notes.Count > 0)
         {
             html.Append("<ul class=\"note\">\n");
-            foreach (string note in results.Notes)
+            foreach (string note in notes)
             {
                 html.Append(CultureInfo.InvariantCulture, $"<li>{Escape(note)}</li>\n");
             }
             html.Append("</ul>\n");
         }
-        foreach (Plot plot in PlotCatalog.For(figures))
+        foreach (Plot plot in PlotCatalog.For(figures, runs))
         {
-            html.Append(CultureInfo.InvariantCulture, $"<figure>\n{plot.Svg}<figcaption>{Escape(plot.Caption)}</figcaption>\n</figure>\n");
+            html.Append(CultureInfo.InvariantCulture, $"<figure>\n{plot.Drawing.Svg}<figcaption>{Escape(plot.Caption)}</figcaption>\n</figure>\n");
         }
         Table(html, figures);
         return html.Append("</body></html>\n").ToString();

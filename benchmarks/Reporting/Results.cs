@@ -71,6 +71,29 @@ internal sealed class Results
                 noRep == 0 ? null : median / noRep);
         })];
 
+    public RunFigures ToRun(string name) => new(name, Figures());
+
     /// <summary>The figures as a JSON array.</summary>
     public string ToJson() => JsonSerializer.Serialize(Figures(), Json) + "\n";
+
+    /// <summary>The figures that a file has, as <see cref="ToJson"/> makes them.</summary>
+    /// <exception cref="BenchException">There is no such file, or it has something else.</exception>
+    public static IReadOnlyList<Figure> Read(string path)
+    {
+        try
+        {
+            using FileStream file = File.OpenRead(path);
+            return JsonSerializer.Deserialize<Figure[]>(file, Json) is { } figures && figures.All(f => f is { Benchmark: not null, System: not null, Unit: not null })
+                ? figures
+                : throw new BenchException($"{path} has no figures: it must be what --json FILE wrote") { ExitCode = 2 };
+        }
+        catch (JsonException e)
+        {
+            throw new BenchException($"{path} has no figures: it must be what --json FILE wrote ({e.Message})", e) { ExitCode = 2 };
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new BenchException($"cannot read {path}: {e.Message}", e) { ExitCode = 2 };
+        }
+    }
 }

@@ -21,6 +21,7 @@ internal static class BenchProgram
         {
             root.Subcommands.Add(BenchmarkCommand.Create(benchmark));
         }
+        root.Subcommands.Add(ReportCommand.Create());
         root.Subcommands.Add(ServeCommand());
         ParseResult parsed = root.Parse(args);
         if (parsed.Errors.Count > 0)

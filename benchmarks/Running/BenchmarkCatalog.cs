@@ -8,6 +8,9 @@ internal static class BenchmarkCatalog
     public const int QuickCopies = 2;
     public const double QuickScale = 0.015;
 
+    private const int DbenchSeconds = 30;
+    private const int QuickDbenchSeconds = 20;
+
     /// <summary>The operations of our own driver against those of PostMark: enough to know their times.</summary>
     private const double DriverPart = 0.2;
     private const double QuickDriverPart = 0.5;
@@ -59,5 +62,5 @@ internal static class BenchmarkCatalog
     }
 
     private static IFileWorkload[] Files(BenchmarkSettings settings) =>
-        [new SequentialFiles(settings.Quick ? 128L << 20 : 1L << 30), new DbenchProgram(settings.Quick ? 4 : 30)];
+        [new SequentialFiles(settings.Quick ? 128L << 20 : 1L << 30), new DbenchProgram(settings.Quick ? QuickDbenchSeconds : DbenchSeconds, settings.Quick)];
 }

@@ -9,7 +9,7 @@ internal static class BarPlot
     private const double GapPart = 0.2;
 
     /// <summary>Bars beside each other, each with its value above it.</summary>
-    public static string Draw(string title, string xTitle, string yTitle, IReadOnlyList<BarGroup> groups, bool logarithmic = false)
+    public static Drawing Draw(string title, string xTitle, string yTitle, IReadOnlyList<BarGroup> groups, bool logarithmic = false)
     {
         var svg = new Svg(PlotFrame.Width, PlotFrame.Height);
         var y = new Axis(groups.SelectMany(g => g.Bars.Select(b => b.Value)), logarithmic, PlotFrame.Bottom, PlotFrame.Top);
@@ -38,11 +38,11 @@ internal static class BarPlot
             svg.Text(left + (room * (1 - GapPart) / 2), PlotFrame.Bottom + 19, groups[g].Name, "middle", groups.Count > 6 ? 10 : 12);
         }
         PlotFrame.Legend(svg, [.. names.Select((n, i) => (n, PlotFrame.Color(n, i), ""))]);
-        return svg.Close();
+        return new Drawing(title, svg.Close());
     }
 
     /// <summary>Pieces on top of each other, the sum above them.</summary>
-    public static string DrawStacked(string title, string xTitle, string yTitle, IReadOnlyList<BarGroup> groups)
+    public static Drawing DrawStacked(string title, string xTitle, string yTitle, IReadOnlyList<BarGroup> groups)
     {
         var svg = new Svg(PlotFrame.Width, PlotFrame.Height);
         var y = new Axis(groups.Select(g => g.Bars.Sum(b => b.Value)), false, PlotFrame.Bottom, PlotFrame.Top);
@@ -63,7 +63,7 @@ internal static class BarPlot
             svg.Text(left + (room * (1 - GapPart) / 2), PlotFrame.Bottom + 19, groups[g].Name, "middle");
         }
         PlotFrame.Legend(svg, [.. names.Select((n, i) => (n, PlotFrame.Color(n, i), ""))]);
-        return svg.Close();
+        return new Drawing(title, svg.Close());
     }
 
     private static List<string> NamesOf(IReadOnlyList<BarGroup> groups) => [.. groups.SelectMany(g => g.Bars.Select(b => b.Name)).Distinct().OrderBy(SystemNames.Rank)];

@@ -7,7 +7,7 @@ internal sealed record Series(string Name, IReadOnlyList<(double X, double Y)> P
 internal static class LinePlot
 {
     /// <param name="level">A dashed line across, for what was aimed at.</param>
-    public static string Draw(string title, string xTitle, string yTitle, IReadOnlyList<Series> lines, bool logarithmicX = false,
+    public static Drawing Draw(string title, string xTitle, string yTitle, IReadOnlyList<Series> lines, bool logarithmicX = false,
         (double Value, string Name)? level = null)
     {
         var svg = new Svg(PlotFrame.Width, PlotFrame.Height);
@@ -39,6 +39,6 @@ internal static class LinePlot
             legend.Add((line.Name, "#000000", "2 4"));
         }
         PlotFrame.Legend(svg, legend);
-        return svg.Close();
+        return new Drawing(title, svg.Close());
     }
 }

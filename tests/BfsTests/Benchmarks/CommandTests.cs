@@ -37,6 +37,9 @@ public sealed class CommandTests : IDisposable
     [InlineData("there is no 'NFS'; there are BFS, BFS-PR", "andrew", "--systems", "local,NFS")]
     [InlineData("--json: cannot write /nowhere/x.json", "checkpoint", "--json", "/nowhere/x.json")]
     [InlineData("--report: cannot write /proc/x.html", "checkpoint", "--report", "/proc/x.html")]
+    [InlineData("Required argument missing", "report")]
+    [InlineData("cannot read /nowhere/x.json", "report", "/nowhere/x.json")]
+    [InlineData("has no figures: it must be what --json FILE wrote", "report", "/etc/passwd")]
     public void Wrong_usage_ends_with_2(string message, params string[] arguments)
     {
         CommandResult result = Bench(arguments);
@@ -62,6 +65,22 @@ public sealed class CommandTests : IDisposable
         Assert.Contains(JsonDocument.Parse(File.ReadAllText(json)).RootElement.EnumerateArray(),
             f => f.GetProperty("benchmark").GetString() == "checkpoint-page-random" && f.GetProperty("value").GetDouble() > 0);
         Assert.Contains("<svg", File.ReadAllText(Path.Combine(_root, "c.html")), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_report_of_earlier_figures_has_a_table_plots_and_a_page()
+    {
+        string json = Path.Combine(_root, "c.json"), plots = Path.Combine(_root, "plots"), page = Path.Combine(_root, "p.html"), markdown = Path.Combine(_root, "t.md");
+        File.WriteAllText(json, """
+            [{"benchmark": "checkpoint-page-random", "system": "BFS", "value": 2.5, "unit": "us", "runs": 1, "min": 2.5, "max": 2.5, "overNoRep": null},
+             {"benchmark": "transfer-idle", "system": "BFS", "value": 700, "unit": "MB/s", "runs": 1, "min": 700, "max": 700, "overNoRep": null}]
+            """);
+        CommandResult result = Bench("report", json, "--plots", plots, "--report", page, "--markdown", markdown).Succeeded();
+        Assert.Contains("2.50 ✓", result.Output, StringComparison.Ordinal);
+        Assert.Contains("| 2.50 ✓ |", File.ReadAllText(markdown), StringComparison.Ordinal);
+        Assert.Equal(["state-transfer.svg", "what-is-asked-of-bfs-and-what-was-measured.svg"], Directory.GetFiles(plots).Select(Path.GetFileName).Order());
+        Assert.Contains("state transfer", File.ReadAllText(page), StringComparison.OrdinalIgnoreCase);
+        Assert.Equal(2, Bench("report", json, "--markdown", "/proc/x.md").ExitCode);
     }
 
     /// <summary>Everything that a drive's run makes is gone afterwards, also when it is told to stop in the middle.</summary>

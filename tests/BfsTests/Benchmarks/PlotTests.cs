@@ -12,7 +12,7 @@ public sealed class PlotTests
     [Fact]
     public void Taller_bars_for_larger_values()
     {
-        XDocument plot = XDocument.Parse(BarPlot.Draw("Title <&>", "x", "seconds", [new("a", [("BFS", 2), ("NO-REP", 1)]), new("b", [("BFS", 4), ("NO-REP", 4)])]));
+        XDocument plot = XDocument.Parse(BarPlot.Draw("Title <&>", "x", "seconds", [new("a", [("BFS", 2), ("NO-REP", 1)]), new("b", [("BFS", 4), ("NO-REP", 4)])]).Svg);
         double[] heights = [.. plot.Descendants(s_svg + "rect").Where(r => r.Element(s_svg + "title") is not null)
             .Select(r => double.Parse(r.Attribute("height")!.Value, CultureInfo.InvariantCulture))];
         Assert.Equal(4, heights.Length);
@@ -28,7 +28,7 @@ public sealed class PlotTests
     [Fact]
     public void A_line_goes_through_its_points_from_left_to_right()
     {
-        XDocument plot = XDocument.Parse(LinePlot.Draw("t", "clients", "us", [new("BFS read-write", [(10, 5), (1, 1), (100, 3)])], logarithmicX: true, (4, "aim")));
+        XDocument plot = XDocument.Parse(LinePlot.Draw("t", "clients", "us", [new("BFS read-write", [(10, 5), (1, 1), (100, 3)])], logarithmicX: true, (4, "aim")).Svg);
         (double X, double Y)[] points = [.. plot.Descendants(s_svg + "polyline").Single().Attribute("points")!.Value.Split(' ')
             .Select(p => (double.Parse(p.Split(',')[0], CultureInfo.InvariantCulture), double.Parse(p.Split(',')[1], CultureInfo.InvariantCulture)))];
         Assert.Equal(points.OrderBy(p => p.X), points);
@@ -63,7 +63,7 @@ public sealed class PlotTests
             foreach (string benchmark in new[]
             {
                 "latency-argument-8-rw", "latency-argument-4096-rw", "latency-result-8-ro", "latency-result-4096-ro", "throughput-0/0-rw-1",
-                "throughput-0/0-rw-20", "latency-0/0-rw-n4", "latency-0/0-rw-n7", "throughput-0/0-rw-20-with-batching", "throughput-0/0-rw-20-without-batching",
+                "throughput-0/0-rw-20", "latency-0/0-rw-n4", "latency-0/0-rw-n7", "latency-0/0-rw", "cpu-busiest-server-0/4-rw-50", "throughput-0/0-rw-20-with-batching", "throughput-0/0-rw-20-without-batching",
                 "andrew-1-mkdir", "andrew-2-copy", "andrew-3-stat", "andrew-4-read", "andrew-5-compile", "andrew-total", "postmark-transactions",
                 "postmark-create", "postmark-delete", "postmark-read", "postmark-append", "sequential-write", "sequential-read", "dbench",
                 "checkpoint-copy-random-8", "checkpoint-digest-random-8", "checkpoint-page-random", "growth-state-10", "growth-state-100",
@@ -74,10 +74,13 @@ public sealed class PlotTests
             }
         }
         results.Note("a note with <brackets>");
-        Assert.Equal(14, PlotCatalog.For(results.Figures()).Count);
-        XDocument page = XDocument.Parse(HtmlReport.Render(results, "title & more", "machine").Replace("<!DOCTYPE html>", "", StringComparison.Ordinal));
+        IReadOnlyList<Plot> plots = PlotCatalog.For(results.Figures(), [results.ToRun("one"), results.ToRun("two")]);
+        Assert.Equal(15, plots.Count);
+        Assert.Equal(15, plots.DistinctBy(p => p.FileName).Count());
+        Assert.All(plots, p => Assert.Matches("^[a-z0-9-]+\\.svg$", p.FileName));
+        XDocument page = XDocument.Parse(HtmlReport.Render(results.Figures(), [results.ToRun("one"), results.ToRun("two")], results.Notes, "title & more", "machine").Replace("<!DOCTYPE html>", "", StringComparison.Ordinal));
         XElement[] figures = [.. page.Descendants("figure")];
-        Assert.Equal(14, figures.Length);
+        Assert.Equal(15, figures.Length);
         Assert.All(figures, f =>
         {
             Assert.Single(f.Elements(s_svg + "svg"));
@@ -109,5 +112,5 @@ public sealed class PlotTests
     }
 
     [Fact]
-    public void Without_figures_there_are_no_plots() => Assert.Empty(PlotCatalog.For([]));
+    public void Without_figures_there_are_no_plots() => Assert.Empty(PlotCatalog.For([], []));
 }

@@ -85,4 +85,16 @@ public sealed class ResultsTests
     [InlineData(45.67, "45.7")]
     [InlineData(12345.6, "12,346")]
     public void A_table_shows_the_digits_that_count(double value, string text) => Assert.Equal(text, ResultTable.Text(value));
+
+    [Fact]
+    public void Quick_runs_have_dbench_once_where_it_is_compared_and_others_always()
+    {
+        var quick = new DbenchProgram(20, quick: true);
+        Assert.True(quick.TakesPart("BFS", 0));
+        Assert.True(quick.TakesPart("GlusterFS", 0));
+        Assert.False(quick.TakesPart("BFS", 1));
+        Assert.False(quick.TakesPart("BFS-PK", 0));
+        Assert.True(new DbenchProgram(30, quick: false).TakesPart("BFS-PK", 2));
+        Assert.True(((IFileWorkload)new AndrewBenchmark("andrew", 2)).TakesPart("BFS-PK", 1));
+    }
 }
