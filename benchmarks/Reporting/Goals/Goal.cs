@@ -33,8 +33,18 @@ internal sealed record RunFigures(string Name, IReadOnlyList<Figure> Figures)
     /// <summary>Another system's time over that of BFS.</summary>
     public double? TimesFasterThan(string system, string benchmark) => Value(benchmark, system) / Value(benchmark);
 
-    /// <summary>The figures of several runs; of those that several have, that of the first.</summary>
-    public static Figure[] Together(IEnumerable<RunFigures> runs) => [.. runs.SelectMany(r => r.Figures).DistinctBy(f => (f.Benchmark, f.System))];
+    /// <summary>The figures of several runs: a benchmark's are all of the first run that has it, as systems are compared within a run.</summary>
+    public static Figure[] Together(IEnumerable<RunFigures> runs)
+    {
+        var together = new List<Figure>();
+        var seen = new HashSet<string>();
+        foreach (RunFigures run in runs)
+        {
+            together.AddRange(run.Figures.Where(f => !seen.Contains(f.Benchmark)));
+            seen.UnionWith(run.Figures.Select(f => f.Benchmark));
+        }
+        return [.. together];
+    }
 
     private Figure? Find(string benchmark, string system) => Figures.FirstOrDefault(f => f.Benchmark == benchmark && f.System == system);
 }

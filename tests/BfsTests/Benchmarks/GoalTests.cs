@@ -56,6 +56,13 @@ public sealed class GoalTests
     }
 
     [Fact]
+    public void Figures_of_several_runs_are_put_together_without_mixing_a_benchmark()
+    {
+        Figure[] together = RunFigures.Together([Run("a", ("dbench", "BFS", 1)), Run("b", ("dbench", "BFS", 2), ("dbench", "BFS-PK", 3), ("andrew-total", "BFS", 4))]);
+        Assert.Equal([("dbench", "BFS", 1.0), ("andrew-total", "BFS", 4.0)], together.Select(f => (f.Benchmark, f.System, f.Value)));
+    }
+
+    [Fact]
     public void The_plot_has_what_is_better_than_asked_to_the_right()
     {
         XNamespace svg = "http://www.w3.org/2000/svg";
