@@ -14,10 +14,9 @@ internal static class HtmlReport
         td:first-child, th:first-child { text-align: left } .note { color: #555 }
         """;
 
-    /// <param name="runs">The runs that they are of.</param>
-    /// <param name="notes">What somebody who looks at the figures has to know.</param>
+    /// <param name="notes">What somebody who looks at the figures has to know, beside them.</param>
     /// <param name="origin">What they ran on, or where they are from.</param>
-    public static string Render(IReadOnlyList<Figure> figures, IReadOnlyList<RunFigures> runs, IReadOnlyList<string> notes, string title, string origin)
+    public static string Render(IReadOnlyList<RunFigures> runs, IReadOnlyList<string> notes, string title, string origin)
     {
         var html = new StringBuilder();
         html.Append(CultureInfo.InvariantCulture, $"""
@@ -39,11 +38,11 @@ internal static class HtmlReport
             }
             html.Append("</ul>\n");
         }
-        foreach (Plot plot in PlotCatalog.For(figures, runs))
+        foreach (Plot plot in PlotCatalog.For(runs))
         {
             html.Append(CultureInfo.InvariantCulture, $"<figure>\n{plot.Drawing.Svg}<figcaption>{Escape(plot.Caption)}</figcaption>\n</figure>\n");
         }
-        Table(html, figures);
+        Table(html, RunFigures.Together(runs));
         return html.Append("</body></html>\n").ToString();
     }
 

@@ -33,10 +33,7 @@ internal static class BenchmarkRun
             Write(benchmark, settings, results, json, report);
         }
         ResultTable.Print(Output.Console, results.Figures());
-        if (new GoalTable([results.ToRun(benchmark.Name)]) is { Rows.Count: > 0 } goals)
-        {
-            goals.Print(Output.Console);
-        }
+        new GoalTable([results.ToRun(benchmark.Name)]).Print(Output.Console);
         foreach (string note in results.Notes)
         {
             Output.Say(note);
@@ -54,7 +51,7 @@ internal static class BenchmarkRun
         }
         if (report is not null)
         {
-            File.WriteAllText(report, HtmlReport.Render(results.Figures(), [results.ToRun(benchmark.Name)], results.Notes, $"BFS benchmarks: {benchmark.Name}{(settings.Quick ? ", quick" : "")}", Machine()));
+            File.WriteAllText(report, HtmlReport.Render([results.ToRun(benchmark.Name)], results.Notes, $"BFS benchmarks: {benchmark.Name}{(settings.Quick ? ", quick" : "")}", Machine()));
         }
     }
 

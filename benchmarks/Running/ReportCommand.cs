@@ -20,15 +20,11 @@ internal static class ReportCommand
     private static int Run(IReadOnlyList<string> files, string? report, string? plots, string? markdown)
     {
         RunFigures[] runs = [.. files.Select(f => new RunFigures(Path.GetFileNameWithoutExtension(f), Results.Read(f)))];
-        Figure[] all = RunFigures.Together(runs);
         var table = new GoalTable(runs);
+        table.Print(Output.Console);
         if (table.Rows.Count == 0)
         {
             Output.Say("none of what is asked was measured in these runs");
-        }
-        else
-        {
-            table.Print(Output.Console);
         }
         if (markdown is not null)
         {
@@ -36,11 +32,11 @@ internal static class ReportCommand
         }
         if (report is not null)
         {
-            Write(report, HtmlReport.Render(all, runs, [], "BFS benchmarks", $"Figures of {string.Join(", ", runs.Select(r => r.Name))}."));
+            Write(report, HtmlReport.Render(runs, [], "BFS benchmarks", $"Figures of {string.Join(", ", runs.Select(r => r.Name))}."));
         }
         if (plots is not null)
         {
-            foreach (Plot plot in PlotCatalog.For(all, runs))
+            foreach (Plot plot in PlotCatalog.For(runs))
             {
                 Write(Path.Combine(plots, plot.FileName), plot.Drawing.Svg);
             }

@@ -20,8 +20,13 @@ internal sealed class GoalTable
     /// <summary>Goals, and what each of the runs has for it.</summary>
     public IReadOnlyList<(Goal Goal, IReadOnlyList<double?> Values)> Rows { get; }
 
+    /// <summary>Nothing, when there are no rows.</summary>
     public void Print(IAnsiConsole console)
     {
+        if (Rows.Count == 0)
+        {
+            return;
+        }
         Table table = new Table().RoundedBorder().Title("what is asked (✓: reached)");
         foreach (string title in Titles())
         {

@@ -15,7 +15,11 @@ internal sealed record Plot(Drawing Drawing, string Caption)
 /// <summary>The plots that can be drawn of some figures, in the manner of the thesis' chapter 8.</summary>
 internal static class PlotCatalog
 {
-    /// <param name="runs">The runs that the figures are of: what is asked is compared with each.</param>
-    public static IReadOnlyList<Plot> For(IReadOnlyList<Figure> figures, IReadOnlyList<RunFigures> runs) =>
-        [.. GoalPlot.For(new GoalTable(runs)) is { } goals ? new[] { goals } : [], .. MicroPlots.For(figures), .. ModelPlots.For(figures), .. FilePlots.For(figures), .. StatePlots.For(figures)];
+    /// <param name="runs">What is asked is compared with each; the other plots show their figures together.</param>
+    public static IReadOnlyList<Plot> For(IReadOnlyList<RunFigures> runs)
+    {
+        Figure[] figures = RunFigures.Together(runs);
+        return [.. GoalPlot.For(new GoalTable(runs)) is { } goals ? new[] { goals } : [], .. MicroPlots.For(figures), .. ModelPlots.For(figures), .. FilePlots.For(figures),
+            .. StatePlots.For(figures)];
+    }
 }

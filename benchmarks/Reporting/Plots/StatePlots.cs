@@ -40,7 +40,7 @@ internal static class StatePlots
         Figure? page = figures.FirstOrDefault(f => f.Benchmark == "checkpoint-page-random");
         return new Plot(LinePlot.Draw("Cost of a checkpoint (§8.4.1)", "pages modified since the last checkpoint", "microseconds", lines),
             "Copies and digests grow in proportion to the pages modified" + (page is null ? "."
-                : FormattableString.Invariant($": {page.Value:0.0} microseconds for each, where the thesis had 101 and we ask for 8.")));
+                : FormattableString.Invariant($": {page.Value:0.0} microseconds for each, where the thesis had {GoalCatalog.ThesisPageMicros} and we ask for {GoalCatalog.MostPageMicros}.")));
     }
 
     private static Plot? Growth(IReadOnlyList<Figure> figures, string what, string title)
@@ -56,7 +56,7 @@ internal static class StatePlots
             lines.Add(new Series("all of it in use", Relative(all)));
         }
         string when = lines.Count > 1 ? ", with as much in use as before" : "";
-        return new Plot(LinePlot.Draw($"Cost of an operation by {title}", title, "times the cost at the left", lines, logarithmicX: true, (1.2, "aim: below 1.2")),
+        return new Plot(LinePlot.Draw($"Cost of an operation by {title}", title, "times the cost at the left", lines, logarithmicX: true, (GoalCatalog.MostGrowth, FormattableString.Invariant($"aim: below {GoalCatalog.MostGrowth}"))),
             FormattableString.Invariant($"From {Axis.Label(points[0].X)} to {Axis.Label(points[^1].X)} the cost of an operation at a server goes from {points[0].Y:0.0} to {points[^1].Y:0.0} microseconds{when}: {points[^1].Y / points[0].Y:0.00} times."));
     }
 

@@ -74,11 +74,11 @@ public sealed class PlotTests
             }
         }
         results.Note("a note with <brackets>");
-        IReadOnlyList<Plot> plots = PlotCatalog.For(results.Figures(), [results.ToRun("one"), results.ToRun("two")]);
+        IReadOnlyList<Plot> plots = PlotCatalog.For([results.ToRun("one"), results.ToRun("two")]);
         Assert.Equal(15, plots.Count);
         Assert.Equal(15, plots.DistinctBy(p => p.FileName).Count());
         Assert.All(plots, p => Assert.Matches("^[a-z0-9-]+\\.svg$", p.FileName));
-        XDocument page = XDocument.Parse(HtmlReport.Render(results.Figures(), [results.ToRun("one"), results.ToRun("two")], results.Notes, "title & more", "machine").Replace("<!DOCTYPE html>", "", StringComparison.Ordinal));
+        XDocument page = XDocument.Parse(HtmlReport.Render([results.ToRun("one"), results.ToRun("two")], results.Notes, "title & more", "machine").Replace("<!DOCTYPE html>", "", StringComparison.Ordinal));
         XElement[] figures = [.. page.Descendants("figure")];
         Assert.Equal(15, figures.Length);
         Assert.All(figures, f =>
@@ -112,5 +112,5 @@ public sealed class PlotTests
     }
 
     [Fact]
-    public void Without_figures_there_are_no_plots() => Assert.Empty(PlotCatalog.For([], []));
+    public void Without_figures_there_are_no_plots() => Assert.Empty(PlotCatalog.For([]));
 }
