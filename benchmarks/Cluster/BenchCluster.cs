@@ -6,6 +6,7 @@ using BfsCore.Hosting.Net;
 using BfsCore.Hosting.Storage;
 using BfsCore.Replication;
 using BfsCore.State;
+using BfsReplica.Snfsd;
 
 namespace BfsBench;
 
@@ -15,6 +16,8 @@ internal sealed class BenchCluster : IDisposable
     /// <summary>Bytes after which a server's log begins anew.</summary>
     private const long LogBytes = 16 << 20;
 
+    private const string FileServiceName = "files";
+
     private readonly List<Process> _servers = [];
     private readonly Scratch _scratch = new("cluster");
     private readonly string _service;
@@ -22,7 +25,7 @@ internal sealed class BenchCluster : IDisposable
 
     /// <param name="replicas">For NO-REP always 1.</param>
     /// <param name="stateBytes">Of the <see cref="PageService"/>; without it the <see cref="NullService"/>.</param>
-    /// <param name="content">The <see cref="GrownFileService"/> with this instead.</param>
+    /// <param name="content">The file service instead, on state files with this.</param>
     /// <param name="probe">With a <see cref="ViewChangeProbe"/> around each replica.</param>
     /// <param name="echo">Servers that only answer (<see cref="EchoServer"/>).</param>
     /// <param name="change">What is to be different in the cluster file.</param>
@@ -30,7 +33,7 @@ internal sealed class BenchCluster : IDisposable
         bool echo = false, Growth? content = null, Func<ClusterConfig, ClusterConfig>? change = null)
     {
         _probe = probe;
-        _service = echo ? EchoServer.Name : content?.ToString() ?? (stateBytes is null ? "null" : "pages");
+        _service = echo ? EchoServer.Name : content is not null ? FileServiceName : stateBytes is null ? "null" : "pages";
         stateBytes ??= content?.DriveBytes ?? 1 << 20;
         Directory = new ClusterDirectory(_scratch.In("cluster"));
         replicas = mode == ClusterMode.NoRep ? 1 : replicas;
@@ -46,6 +49,10 @@ internal sealed class BenchCluster : IDisposable
         {
             Config = change(Config);
             ClusterFile.Write(Directory.ClusterFile, Config);
+        }
+        if (content is not null)
+        {
+            GrownState.Make(Directory, Config, content.Value);
         }
         for (int i = 0; i < Config.N; i++)
         {
@@ -113,8 +120,9 @@ internal sealed class BenchCluster : IDisposable
         var self = new ReplicaId(id);
         using var loop = new EventLoop();
         using UdpTransport transport = UdpTransport.ForReplica(config, self);
-        using var pages = new PagedState(Replica.StateBytes(config));
         System.IO.Directory.CreateDirectory(directory.Replica(self));
+        using StateFile? file = service == FileServiceName ? GrownState.Open(directory, config, self) : null;
+        using PagedState pages = file?.State ?? new PagedState(Replica.StateBytes(config));
         using VoteLogFile votes = VoteLogFile.Open(directory.Replica(self));
         using FileSigner signer = FileSigner.ForReplica(directory, config, self);
         IServerEngine engine = service == EchoServer.Name ? new EchoServer(config, transport)
@@ -152,8 +160,12 @@ internal sealed class BenchCluster : IDisposable
         return 0;
     }
 
-    private static IService NewService(string name, ClusterConfig config) =>
-        GrownFileService.TryMake(name, config) ?? (name == "pages" ? new PageService() : new NullService());
+    private static IService NewService(string name, ClusterConfig config) => name switch
+    {
+        FileServiceName => new FileService(config),
+        "pages" => new PageService(),
+        _ => new NullService(),
+    };
 
     private static void End(Process server)
     {

@@ -7,7 +7,7 @@ internal static class ReportCommand
 {
     public static Command Create()
     {
-        Argument<FileInfo[]> files = new("FILE") { Description = "Figures that --json wrote; where several have the same benchmark, plots show the first", Arity = ArgumentArity.OneOrMore };
+        Argument<FileInfo[]> files = new("FILE") { Description = "Figures that --json wrote; where several have figures of a kind, plots show those of the run with most of them", Arity = ArgumentArity.OneOrMore };
         Option<FileInfo?> report = new("--report") { Description = "Write plots and figures to this file, as one HTML page", HelpName = "FILE" };
         Option<DirectoryInfo?> plots = new("--plots") { Description = "Write each plot to this directory, as an SVG file", HelpName = "DIR" };
         Option<FileInfo?> markdown = new("--markdown") { Description = "Write the table of what is asked to this file, as Markdown", HelpName = "FILE" };

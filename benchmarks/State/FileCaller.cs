@@ -10,6 +10,10 @@ internal abstract class FileCaller
 {
     private readonly byte[] _operation = new byte[Limits.MaxOperationBytes];
     private readonly byte[] _result = new byte[Limits.MaxResultBytes];
+    private int _resultBytes;
+
+    /// <summary>What the last operation answered, behind its status.</summary>
+    public ReadOnlySpan<byte> Result => _result.AsSpan(sizeof(int), _resultBytes);
 
     /// <returns>The length of the result.</returns>
     protected abstract int Execute(ReadOnlySpan<byte> operation, Span<byte> result, bool readOnly);
@@ -128,7 +132,8 @@ internal abstract class FileCaller
         {
             throw new BenchException($"the file service answered {status} to {(FileOp)new WireReader(_operation).U16()}");
         }
-        return written - sizeof(int);
+        _resultBytes = written - sizeof(int);
+        return _resultBytes;
     }
 
     private FileAttributes Attributes(int length, int at) => new WireReader(_result.AsSpan(sizeof(int) + at, length - at)).Attributes();

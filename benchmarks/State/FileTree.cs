@@ -1,9 +1,4 @@
-using System.Globalization;
-using BfsCore;
 using BfsCore.FileProtocol;
-using BfsCore.State;
-using BfsReplica.Snfsd;
-using ExecutionContext = BfsCore.ExecutionContext;
 
 namespace BfsBench;
 
@@ -64,15 +59,6 @@ internal readonly record struct Growth(int Files, int Megabytes = 0)
 {
     public long DriveBytes => Megabytes > 0 ? FileTree.DataDriveBytes(Megabytes) : FileTree.DriveBytes(Files);
 
-    /// <summary>How a server process is told of it.</summary>
-    public override string ToString() => $"grown-{Files}-{Megabytes}";
-
-    public static Growth? Parse(string text)
-    {
-        string[] parts = text.Split('-');
-        return parts[0] == "grown" ? new Growth(int.Parse(parts[1], CultureInfo.InvariantCulture), int.Parse(parts[2], CultureInfo.InvariantCulture)) : null;
-    }
-
     public void Make(FileCaller caller)
     {
         if (Megabytes > 0)
@@ -83,33 +69,5 @@ internal readonly record struct Growth(int Files, int Megabytes = 0)
         {
             FileTree.Make(caller, Files);
         }
-    }
-}
-
-/// <summary>The file service with something in its drive from the start.</summary>
-internal sealed class GrownFileService(ClusterConfig config, Growth content) : IService
-{
-    private readonly FileService _inner = new(config);
-
-    public static IService? TryMake(string name, ClusterConfig config) => Growth.Parse(name) is { } content ? new GrownFileService(config, content) : null;
-
-    public void Open(StateRegion state)
-    {
-        _inner.Open(state);
-        content.Make(new Filler(_inner));
-    }
-
-    public void StateReplaced() => _inner.StateReplaced();
-
-    public bool IsReadOnly(ReadOnlySpan<byte> operation) => _inner.IsReadOnly(operation);
-
-    public int Execute(in ExecutionContext context, ReadOnlySpan<byte> operation, Span<byte> result) => _inner.Execute(context, operation, result);
-
-    private sealed class Filler(FileService service) : FileCaller
-    {
-        private long _time;
-
-        protected override int Execute(ReadOnlySpan<byte> operation, Span<byte> result, bool readOnly) =>
-            service.Execute(new ExecutionContext(new ClientId(Limits.FirstClientId), ++_time, readOnly), operation, result);
     }
 }

@@ -24,8 +24,9 @@ internal static class GrowthBenchmark
     {
         bool quick = settings.Quick;
         int runs = settings.Runs ?? (quick ? 5 : 9);
-        int[] megabytes = Fitting("growth-state", quick ? [10, 100, 1000] : [10, 100, 1000, 10_000], 1, results);
-        int[] megabytesOfEach = Fitting("growth-operation-state", quick ? [10, 1000] : [10, 100, 1000, 4000, 10_000], Replicas, results);
+        int[] megabytes = Fitting("growth-state", quick ? [10, 100, 1000] : [10, 100, 1000, 10_000], FreeMemoryMegabytes(), "memory", results);
+        int[] megabytesOfEach = Fitting("growth-operation-state", quick ? [10, 1000] : [10, 100, 1000, 10_000],
+            FreeDiskMegabytes() / Replicas, $"space for each replica in {Path.GetTempPath()}", results);
         int[] counts = quick ? [100, 1000, 10_000, 100_000] : [100, 1000, 10_000, 100_000, 1_000_000];
         int[] countsOfCluster = quick ? [counts[0], counts[^1]] : counts;
         int[] clients = quick ? [10, 100] : [10, 50, 200, 1000];
@@ -51,19 +52,26 @@ internal static class GrowthBenchmark
         onDone(what);
     }
 
-    /// <summary>The sizes that this machine's memory has room for, so many times.</summary>
-    private static int[] Fitting(string name, int[] megabytes, int times, Results results)
+    /// <summary>The sizes for which there is room.</summary>
+    private static int[] Fitting(string name, int[] megabytes, long free, string ofWhat, Results results)
     {
-        string line = File.ReadLines("/proc/meminfo").First(l => l.StartsWith("MemAvailable", StringComparison.Ordinal));
-        long available = long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) / 1024;
-        foreach (int size in megabytes.Where(m => m * 1.3 * times > available))
+        bool Fits(int size) => size * 1.3 <= free;
+        foreach (int size in megabytes.Where(m => !Fits(m)))
         {
-            string note = $"{name}-{size} was left out: this machine has {available} MB of free memory";
+            string note = $"{name}-{size} was left out: there are {free} MB of free {ofWhat}";
             Output.Warn(note);
             results.Note(note);
         }
-        return [.. megabytes.Where(m => m * 1.3 * times <= available)];
+        return [.. megabytes.Where(Fits)];
     }
+
+    private static long FreeMemoryMegabytes()
+    {
+        string line = File.ReadLines("/proc/meminfo").First(l => l.StartsWith("MemAvailable", StringComparison.Ordinal));
+        return long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) / 1024;
+    }
+
+    private static long FreeDiskMegabytes() => new DriveInfo(Path.GetTempPath()).AvailableFreeSpace >> 20;
 
     private static void AddRatio(string what, Results results)
     {

@@ -33,18 +33,25 @@ internal sealed record RunFigures(string Name, IReadOnlyList<Figure> Figures)
     /// <summary>Another system's time over that of BFS.</summary>
     public double? TimesFasterThan(string system, string benchmark) => Value(benchmark, system) / Value(benchmark);
 
-    /// <summary>The figures of several runs: a benchmark's are all of the first run that has it, as systems are compared within a run.</summary>
-    public static Figure[] Together(IEnumerable<RunFigures> runs)
+    /// <summary>
+    /// The figures of several runs: those of a kind are all of one run, as they are compared and drawn together; of the run that has most
+    /// of them, and of those the first.
+    /// </summary>
+    public static Figure[] Together(IReadOnlyList<RunFigures> runs)
     {
-        var together = new List<Figure>();
-        var seen = new HashSet<string>();
-        foreach (RunFigures run in runs)
-        {
-            together.AddRange(run.Figures.Where(f => !seen.Contains(f.Benchmark)));
-            seen.UnionWith(run.Figures.Select(f => f.Benchmark));
-        }
-        return [.. together];
+        Dictionary<string, RunFigures> chosen = runs.SelectMany(r => r.Figures.Select(KindOf)).Distinct().ToDictionary(kind => kind, kind => runs.MaxBy(r => r.CountOf(kind))!);
+        return [.. runs.SelectMany(run => run.Figures.Where(f => chosen[KindOf(f)] == run))];
     }
+
+    /// <summary>Figures, and measurements that they are of.</summary>
+    private (int Figures, int Measurements) CountOf(string kind)
+    {
+        Figure[] figures = [.. Figures.Where(f => KindOf(f) == kind)];
+        return (figures.Length, figures.Sum(f => f.Runs));
+    }
+
+    /// <summary>The first word of a name: latency, growth, andrew.</summary>
+    private static string KindOf(Figure figure) => figure.Benchmark.Split('-')[0];
 
     private Figure? Find(string benchmark, string system) => Figures.FirstOrDefault(f => f.Benchmark == benchmark && f.System == system);
 }

@@ -56,10 +56,20 @@ public sealed class GoalTests
     }
 
     [Fact]
-    public void Figures_of_several_runs_are_put_together_without_mixing_a_benchmark()
+    public void Of_several_runs_all_figures_of_a_kind_are_of_the_one_that_has_most()
     {
-        Figure[] together = RunFigures.Together([Run("a", ("dbench", "BFS", 1)), Run("b", ("dbench", "BFS", 2), ("dbench", "BFS-PK", 3), ("andrew-total", "BFS", 4))]);
-        Assert.Equal([("dbench", "BFS", 1.0), ("andrew-total", "BFS", 4.0)], together.Select(f => (f.Benchmark, f.System, f.Value)));
+        RunFigures small = Run("small", ("latency-1", "BFS", 1), ("dbench", "BFS", 1), ("dbench", "BFS-PK", 1));
+        RunFigures large = Run("large", ("latency-1", "BFS", 2), ("latency-2", "BFS", 2), ("dbench", "BFS", 2), ("andrew-total", "BFS", 2));
+        (string, string, double)[] expected = [("dbench", "BFS", 1), ("dbench", "BFS-PK", 1), ("latency-1", "BFS", 2), ("latency-2", "BFS", 2), ("andrew-total", "BFS", 2)];
+        Assert.Equal(expected, RunFigures.Together([small, large]).Select(f => (f.Benchmark, f.System, f.Value)));
+    }
+
+    [Fact]
+    public void Of_runs_with_as_many_figures_it_is_the_one_with_more_measurements_or_the_first()
+    {
+        static RunFigures Of(string name, double value, int runs) => new(name, [new Figure("growth-state-10", "BFS", value, "us", runs, value, value, null)]);
+        Assert.Equal(3, Assert.Single(RunFigures.Together([Of("a", 1, 1), Of("b", 2, 1), Of("c", 3, 5)])).Value);
+        Assert.Equal(1, Assert.Single(RunFigures.Together([Of("a", 1, 1), Of("b", 2, 1)])).Value);
     }
 
     [Fact]

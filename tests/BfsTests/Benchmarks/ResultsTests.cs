@@ -1,5 +1,6 @@
 using System.Text.Json;
 using BfsBench;
+using BfsTests.Hosting.Files;
 
 namespace BfsTests.Benchmarks;
 
@@ -48,6 +49,24 @@ public sealed class ResultsTests
         Assert.Equal(3, root[0].GetProperty("value").GetDouble());
         Assert.Equal(3, root[0].GetProperty("runs").GetInt32());
         Assert.Equal(JsonValueKind.Null, root[2].GetProperty("overNoRep").ValueKind);
+    }
+
+    [Theory]
+    [InlineData("[{}]")]
+    [InlineData("[null]")]
+    [InlineData("null")]
+    [InlineData("{}")]
+    [InlineData("")]
+    public void A_file_of_something_else_has_no_figures(string text)
+    {
+        using var directory = new TempDirectory();
+        string path = Path.Combine(directory.Path, "figures.json");
+        File.WriteAllText(path, text);
+        BenchException e = Assert.Throws<BenchException>(() => Results.Read(path));
+        Assert.Equal(2, e.ExitCode);
+        Assert.Contains(path, e.Message, StringComparison.Ordinal);
+        File.WriteAllText(path, Some().ToJson());
+        Assert.Equal(Some().Figures(), Results.Read(path));
     }
 
     [Fact]
