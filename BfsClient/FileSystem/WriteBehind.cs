@@ -5,13 +5,13 @@ using BfsCore.FileProtocol;
 namespace BfsClient.FileSystem;
 
 /// <summary>
-/// Writes are acknowledged when they are queued and sent in pieces of up to 60 KiB, several at a time (§6.2 has the relay
+/// Writes are acknowledged when they are queued and sent up to 60 KiB in an operation, several at a time (§6.2 has the relay
 /// of BFS do the same with NFS's block daemons). What is outstanding is bounded: beyond that, an acknowledgement waits.
 /// </summary>
-/// <param name="invoker">Executes the Write operations.</param>
+/// <param name="invoker">Executes the operations.</param>
 /// <param name="work">Counts what is under way.</param>
-/// <param name="settled">Told when a piece has its result: the file, the new attributes if it succeeded, when it was sent.</param>
-/// <param name="ask">Notes when a piece is sent.</param>
+/// <param name="settled">Told when an operation has its result: the file, the new attributes if it succeeded, when it was sent.</param>
+/// <param name="ask">Notes when an operation is sent.</param>
 /// <param name="after">Runs an action when a time has passed.</param>
 internal sealed class WriteBehind(IInvoker invoker, BackgroundWork work, WriteSettled settled, Func<Asked> ask, Action<TimeSpan, Action> after)
 {
@@ -25,8 +25,9 @@ internal sealed class WriteBehind(IInvoker invoker, BackgroundWork work, WriteSe
     public const int MaxOutstandingBytes = 16 << 20;
 
     private readonly Stack<WritePiece> _pool = new();
+    private readonly Stack<WriteBundle> _bundles = new();
     private readonly Queue<Signal> _waitingForRoom = new();
-    private readonly List<Node> _held = [];
+    private readonly HashSet<Node> _held = [];
     private readonly HashSet<Node> _heldLong = [];
 
     public long OutstandingBytes { get; private set; }
@@ -49,13 +50,17 @@ internal sealed class WriteBehind(IInvoker invoker, BackgroundWork work, WriteSe
         {
             HoldLong(file.Node);
         }
-        else if (queue.IsHeld)
+        else
         {
-            _held.Add(file.Node);
-            if (_held.Count == 1)
-            {
-                after(GatherTime, SendHeld);
-            }
+            Hold(file.Node);
+        }
+    }
+
+    private void Hold(Node node)
+    {
+        if (node.Writes.IsHeld && _held.Add(node) && _held.Count == 1)
+        {
+            after(GatherTime, SendHeld);
         }
     }
 
@@ -106,8 +111,9 @@ internal sealed class WriteBehind(IInvoker invoker, BackgroundWork work, WriteSe
 
     private void SendHeld()
     {
-        _held.ForEach(Urge);
+        Node[] nodes = [.. _held];
         _held.Clear();
+        Array.ForEach(nodes, Urge);
     }
 
     private void SendHeldLong()
@@ -119,27 +125,32 @@ internal sealed class WriteBehind(IInvoker invoker, BackgroundWork work, WriteSe
 
     private void Send(Node node)
     {
-        while (node.Writes.TryNext(out WritePiece piece))
+        WriteBundle bundle = Bundle();
+        while (node.Writes.TryNext(bundle))
         {
-            piece.Encode();
-            work.Start(SendAsync(node, piece));
+            work.Start(SendAsync(node, bundle));
+            bundle = Bundle();
         }
+        _bundles.Push(bundle);
     }
 
+    private WriteBundle Bundle() => _bundles.TryPop(out WriteBundle? bundle) ? bundle : new WriteBundle();
+
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask SendAsync(Node node, WritePiece piece)
+    private async ValueTask SendAsync(Node node, WriteBundle bundle)
     {
         Asked asked = ask();
-        InvokeResult result = await invoker.InvokeAsync(piece.Operation, readOnly: false, piece.Body);
+        InvokeResult result = await invoker.InvokeAsync(bundle.Encode(), readOnly: false, bundle.Body);
         bool whole = result.BodyBytes == FileAttributes.WireBytes;
         Errno error = result.Status == Errno.Ok && !whole ? Errno.EIO : result.Status;
-        node.Writes.Remove(piece, error);
-        OutstandingBytes -= piece.DataBytes;
-        OpenFile file = piece.File;
-        FileAttributes? attributes = error == Errno.Ok ? MemoryMarshal.Read<FileAttributes>(piece.Body) : null;
-        piece.Recycle();
-        _pool.Push(piece);
+        node.Writes.Remove(bundle, error);
+        OutstandingBytes -= bundle.DataBytes;
+        OpenFile file = bundle.File;
+        FileAttributes? attributes = error == Errno.Ok ? MemoryMarshal.Read<FileAttributes>(bundle.Body) : null;
+        bundle.Recycle(_pool);
+        _bundles.Push(bundle);
         Send(node);
+        Hold(node);
         settled(file, attributes, asked);
         while (node.Writes.TryTakeDue(out Signal due))
         {

@@ -5,8 +5,8 @@ using BfsCore.FileProtocol;
 namespace BfsClient.FileSystem;
 
 /// <summary>
-/// A stretch of data on its way to one file: one Write operation. The data lies where the operation wants it, behind room
-/// for the operation's head, so that it is copied once.
+/// A stretch of data on its way to one file. It lies where a Write wants it, behind room for the operation's head, so that a piece that
+/// goes alone is copied once.
 /// </summary>
 internal sealed class WritePiece
 {
@@ -16,7 +16,6 @@ internal sealed class WritePiece
     private const int PageBytes = 4096;
 
     private byte[] _buffer = [];
-    private int _operationStart;
 
     /// <summary>Position in the file; meaningless when appending.</summary>
     public ulong Offset { get; private set; }
@@ -30,8 +29,6 @@ internal sealed class WritePiece
     /// <summary>Nothing needs it at the replicas until it is asked for.</summary>
     public bool MayWait { get; set; }
 
-    public byte[] Body { get; } = new byte[FileAttributes.WireBytes];
-
     public ulong End => Offset + (ulong)DataBytes;
 
     /// <summary>Whether the piece reaches the end of its 60 KiB frame, so that nothing more can join it.</summary>
@@ -40,7 +37,7 @@ internal sealed class WritePiece
     /// <summary>Whether it ends where a page of the file does.</summary>
     public bool EndsWithPage => End % PageBytes == 0;
 
-    private bool Appends => (Flags & WriteQueue.AppendFlag) != 0;
+    public bool Appends => (Flags & WriteQueue.AppendFlag) != 0;
 
     public void Begin(OpenFile file, ulong offset, byte flags, ReadOnlySpan<byte> data, long number)
     {
@@ -78,19 +75,20 @@ internal sealed class WritePiece
     /// <summary>Whether it must be executed before a later write to this place.</summary>
     public bool Overlaps(ulong offset, int bytes) => Appends || (Offset < offset + (ulong)bytes && offset < End);
 
-    public ReadOnlyMemory<byte> Operation => _buffer.AsMemory(_operationStart, HeadBytes - _operationStart + DataBytes);
+    public ReadOnlySpan<byte> Data => _buffer.AsSpan(HeadBytes, DataBytes);
 
-    /// <summary>Writes the operation's head in front of the data.</summary>
-    public void Encode()
+    /// <summary>The Write of this piece: the operation's head is put in front of the data.</summary>
+    public ReadOnlyMemory<byte> Encode()
     {
         int headBytes = HeadBytes - (4 * (FileLimits.MaxGroups - File.Groups.Length));
-        _operationStart = HeadBytes - headBytes;
-        WireWriter writer = new(_buffer.AsSpan(_operationStart, headBytes));
+        int start = HeadBytes - headBytes;
+        WireWriter writer = new(_buffer.AsSpan(start, headBytes));
         Operations.WriteCaller(ref writer, FileOp.Write, File.Opener, File.Groups);
         writer.Handle(File.Handle);
         writer.U64(Offset);
         writer.U8(Flags);
         BfsAssert.That(writer.Remaining == 0);
+        return _buffer.AsMemory(start, headBytes + DataBytes);
     }
 
     public void Recycle()

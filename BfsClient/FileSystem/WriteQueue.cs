@@ -12,14 +12,17 @@ internal sealed class WriteQueue
     public const byte AppendFlag = 1;
     public const byte KeepSetIdFlag = 2;
 
-    /// <summary>Leaves slots of the client to other files and calls.</summary>
-    public const int MaxInFlight = 16;
+    /// <summary>Most operations of a file; leaves slots of the client to other files and calls.</summary>
+    public const int MaxOperations = 16;
 
     private readonly List<WritePiece> _pieces = [];
     private readonly Queue<(long Number, Signal Signal)> _waiting = new();
     private long _nextNumber = 1;
     private long _urgentNumber;
+
+    // Pieces under way, which come first, and the operations that they are in.
     private int _inFlight;
+    private int _operations;
 
     public bool IsEmpty => _pieces.Count == 0;
 
@@ -59,39 +62,58 @@ internal sealed class WriteQueue
     /// <summary>Everything written so far is to be sent without waiting for more to join it.</summary>
     public void Urge() => _urgentNumber = _nextNumber - 1;
 
-    /// <summary>A piece waits for more data to join it, and nothing under way will send it.</summary>
-    public bool IsHeld => _inFlight == 0 && _pieces.Count > 0;
+    /// <summary>A piece that may not wait for long waits for more data to join it, and nothing under way will send it.</summary>
+    public bool IsHeld => _inFlight == 0 && _pieces.Exists(p => !p.MayWait);
 
     /// <summary>
-    /// The next piece to send. A last piece with room left waits while others are under way, so that small writes gather. When
-    /// nothing is under way it is sent at once if it ends within a page, as the last write to a file does; else more is likely
-    /// to follow, and it waits too, until <see cref="Urge"/>. What may wait does until then.
+    /// Takes the pieces that are to be sent next, as many as go together. While an operation is under way others wait, so that writes gather, until
+    /// there is enough for the next. When none is, all go at once if the last ends within a page, as the last write to a file does; else more is
+    /// likely to follow, and they wait too, until <see cref="Urge"/>. What may wait does until then.
     /// </summary>
-    public bool TryNext(out WritePiece next)
+    /// <param name="bundle">Empty.</param>
+    public bool TryNext(WriteBundle bundle)
     {
-        next = null!;
-        if (_inFlight >= MaxInFlight || _inFlight == _pieces.Count)
+        if (_operations == MaxOperations || _inFlight == _pieces.Count)
         {
             return false;
         }
-        // Pieces are sent in order, so those under way come first.
-        next = _pieces[_inFlight];
-        bool gathers = next.Number > _urgentNumber && !next.IsFull
-            && (next.MayWait || (_inFlight == _pieces.Count - 1 && (_inFlight > 0 || next.EndsWithPage)));
-        if (gathers || ConflictsWithSent(next))
+        bool gathers = (_inFlight > 0 || _pieces[^1].EndsWithPage) && !IsEnough();
+        while (_inFlight < _pieces.Count && IsDue(_pieces[_inFlight], gathers) && bundle.TryAdd(_pieces[_inFlight]))
         {
-            return false;
+            _pieces[_inFlight].InFlight = true;
+            _inFlight++;
         }
-        next.InFlight = true;
-        _inFlight++;
-        return true;
+        _operations += bundle.IsEmpty ? 0 : 1;
+        return !bundle.IsEmpty;
     }
 
-    /// <summary>A piece has its result.</summary>
-    public void Remove(WritePiece piece, Errno error)
+    /// <summary>Whether what waits fills an operation.</summary>
+    private bool IsEnough()
     {
-        BfsAssert.That(piece.InFlight && _pieces.Remove(piece));
-        _inFlight--;
+        int bytes = 0;
+        for (int i = _inFlight; i < _pieces.Count; i++)
+        {
+            bytes += _pieces[i].DataBytes;
+            if (bytes >= FileLimits.MaxTransferBytes || i - _inFlight + 1 >= FileLimits.MaxParts)
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private bool IsDue(WritePiece next, bool gathers) =>
+        (next.Number <= _urgentNumber || next.IsFull || !(gathers || next.MayWait)) && !ConflictsWithSent(next);
+
+    /// <summary>An operation has its result.</summary>
+    public void Remove(WriteBundle bundle, Errno error)
+    {
+        foreach (WritePiece piece in bundle.Pieces)
+        {
+            BfsAssert.That(piece.InFlight && _pieces.Remove(piece));
+        }
+        _inFlight -= bundle.Pieces.Count;
+        _operations--;
         if (error != Errno.Ok)
         {
             ErrorCount++;

@@ -32,6 +32,9 @@ public enum FileOp : ushort
 
     /// <summary>Attributes, and the content of a small file, in one operation: what opening it takes.</summary>
     Open = 21,
+
+    /// <summary>Several parts of one file, in the order in which they were written: Writes that go together.</summary>
+    WriteParts = 22,
 }
 
 /// <summary>
@@ -153,8 +156,11 @@ public enum Errno
 /// <summary>Bounds of the file protocol.</summary>
 public static class FileLimits
 {
-    /// <summary>Most data in one Read or Write, bytes: 15 pages, so that the request fits one datagram.</summary>
+    /// <summary>Most data in one Read, Write or WriteParts, bytes: 15 pages, so that the request fits one datagram.</summary>
     public const int MaxTransferBytes = 60 * 1024;
+
+    /// <summary>Most parts in one WriteParts.</summary>
+    public const int MaxParts = 32;
 
     /// <summary>Longest name, bytes (NAME_MAX).</summary>
     public const int MaxNameBytes = 255;

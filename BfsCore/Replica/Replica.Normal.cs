@@ -231,7 +231,7 @@ public sealed partial class Replica
         }
         entry.PrePrepared = true;
         _incompleteBatches--;
-        SuspectWritersOf(entry);
+        NoteStrangers(entry);
         if (!_silent)
         {
             entry.Prepares.Add(Id, entry.Digest);

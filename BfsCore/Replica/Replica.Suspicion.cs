@@ -108,19 +108,6 @@ public sealed partial class Replica
         DemandSignature(request, client);
     }
 
-    /// <summary>Others could authenticate requests of this batch which this replica cannot (condition 2 of §3.2.2).</summary>
-    private void SuspectWritersOf(LogEntry entry)
-    {
-        for (int i = 0; i < entry.ItemCount; i++)
-        {
-            ref BatchItem item = ref entry.Items[i];
-            if (!item.Authentic && entry.TryGetRequest(item, _format, out Request request))
-            {
-                Suspect(item.ClientIndex, request);
-            }
-        }
-    }
-
     /// <summary>
     /// As primary, whether the backups will be able to authenticate the request too, as far as this replica knows: not what a
     /// suspected client left unsigned, nor what came before its present session.
@@ -142,6 +129,7 @@ public sealed partial class Replica
             standing.ForgivableMicros = _now.MonotonicMicros + (ForgiveMicros << standing.Forgiven);
             standing.Forgiven = Math.Min(standing.Forgiven + 1, MaxForgiveDoublings);
         }
+        RecognizeStrangers(client);
     }
 
     /// <summary>

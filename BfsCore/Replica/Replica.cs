@@ -237,6 +237,7 @@ public sealed partial class Replica : IServerEngine
         RunRecovery();
         IssueBatches();
         RunCommitTimer();
+        RunStrangers();
         RunViewTimer();
         RunStatusTimer();
         RunRejoining();
@@ -254,7 +255,8 @@ public sealed partial class Replica : IServerEngine
         get
         {
             ReadOnlySpan<long> deadlines = [_commitDeadlineMicros, _viewDeadlineMicros, _joinDeadlineMicros, _statusDeadlineMicros,
-                _transferDeadlineMicros, _scrubDeadlineMicros, _keyDeadlineMicros, _recoveryDeadlineMicros, _queryDeadlineMicros];
+                _transferDeadlineMicros, _scrubDeadlineMicros, _keyDeadlineMicros, _recoveryDeadlineMicros, _queryDeadlineMicros,
+                StrangersDeadlineMicros];
             long next = long.MaxValue;
             foreach (long deadline in deadlines)
             {

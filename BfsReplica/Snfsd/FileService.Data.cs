@@ -4,7 +4,7 @@ using BfsCore.State;
 namespace BfsReplica.Snfsd;
 
 /// <summary>
-/// Read, Open, Write and changes of size. Invariant: what a file's last block holds beyond its size is zero, so that growing it
+/// Read, Open, Write, WriteParts and changes of size. Invariant: what a file's last block holds beyond its size is zero, so that growing it
 /// shows zeros.
 /// </summary>
 public sealed partial class FileService
@@ -130,23 +130,72 @@ public sealed partial class FileService
         {
             return status;
         }
-        ref readonly Inode old = ref _volume.GetInode(number);
-        offset = (flags & AppendFlag) != 0 ? old.Size : offset;
-        status = CheckWrite(old, offset, data.Length, caller);
-        if (status != Errno.Ok)
+        offset = (flags & AppendFlag) != 0 ? _volume.GetInode(number).Size : offset;
+        status = WriteAt(number, offset, data, flags, caller);
+        return status == Errno.Ok ? WithAttributes(number, ref body) : status;
+    }
+
+    /// <summary>
+    /// Several parts of a file, one after the other, as so many Writes would write them: the first that fails ends it, and what came
+    /// before it stays.
+    /// </summary>
+    private Errno WriteParts(ref WireReader reader, scoped in Caller caller, ref WireWriter body)
+    {
+        FileHandle handle = reader.Handle();
+        byte flags = reader.U8();
+        int count = reader.U8();
+        Span<(ulong Offset, int Bytes)> parts = stackalloc (ulong, int)[FileLimits.MaxParts];
+        if (!ReadParts(ref reader, parts, count, out ReadOnlySpan<byte> data) || (flags & ~KeepSetIdsFlag) != 0)
+        {
+            return Errno.EINVAL;
+        }
+        Errno status = Resolve(handle, out uint number);
+        for (int i = 0; i < count && status == Errno.Ok; i++)
+        {
+            status = WriteAt(number, parts[i].Offset, data[..parts[i].Bytes], flags, caller);
+            data = data[parts[i].Bytes..];
+        }
+        return status == Errno.Ok ? WithAttributes(number, ref body) : status;
+    }
+
+    /// <summary>Where the parts go, and the data of all, which is neither shorter nor longer than they are.</summary>
+    private static bool ReadParts(ref WireReader reader, scoped Span<(ulong Offset, int Bytes)> parts, int count, out ReadOnlySpan<byte> data)
+    {
+        data = default;
+        if (count is 0 or > FileLimits.MaxParts)
+        {
+            return false;
+        }
+        int total = 0;
+        for (int i = 0; i < count; i++)
+        {
+            parts[i] = (reader.U64(), reader.U16());
+            total += parts[i].Bytes;
+        }
+        data = reader.ToEnd();
+        return reader.Ok && data.Length == total && total <= FileLimits.MaxTransferBytes;
+    }
+
+    /// <summary>Writes all of the data or, with an error, none of it.</summary>
+    private Errno WriteAt(uint number, ulong offset, ReadOnlySpan<byte> data, byte flags, scoped in Caller caller)
+    {
+        Errno status = CheckWrite(_volume.GetInode(number), offset, data.Length, caller);
+        if (status != Errno.Ok || data.Length == 0)
         {
             return status;
         }
-        if (data.Length > 0)
+        ref Inode inode = ref _volume.ChangeInode(number);
+        CopyIn(ref inode, offset, data);
+        inode.MtimeNanos = inode.CtimeNanos = ChangeTime(caller);
+        if ((flags & KeepSetIdsFlag) == 0)
         {
-            ref Inode inode = ref _volume.ChangeInode(number);
-            CopyIn(ref inode, offset, data);
-            inode.MtimeNanos = inode.CtimeNanos = ChangeTime(caller);
-            if ((flags & KeepSetIdsFlag) == 0)
-            {
-                ClearSetIds(ref inode, caller);
-            }
+            ClearSetIds(ref inode, caller);
         }
+        return Errno.Ok;
+    }
+
+    private Errno WithAttributes(uint number, ref WireWriter body)
+    {
         WriteAttributes(number, ref body);
         return Errno.Ok;
     }

@@ -72,6 +72,7 @@ public sealed partial class FileService(ClusterConfig config) : IService
         FileOp.Readlink => Readlink(ref reader, ref body),
         FileOp.Read => Read(ref reader, caller, pages, ref body),
         FileOp.Write => Write(ref reader, caller, ref body),
+        FileOp.WriteParts => WriteParts(ref reader, caller, ref body),
         FileOp.Readdir => Readdir(ref reader, caller, ref body),
         FileOp.Statfs => Statfs(ref reader, ref body),
         FileOp.Fsync => Fsync(ref reader),

@@ -28,6 +28,8 @@ public sealed class FileWorkload(SimOptions options, SimRandom random, uint firs
                 FileOp.Open)
             : random.Choose(FileOp.Create, FileOp.Create, FileOp.Mkdir, FileOp.Write, FileOp.Write, FileOp.SetAttr, FileOp.Unlink,
                 FileOp.Rmdir, FileOp.Rename, FileOp.Link, FileOp.Symlink, FileOp.Fsync, FileOp.ReleaseOrphan);
+        // Decided without randomness: the seeds that are kept as scenarios mean what they meant before there were parts.
+        op = op == FileOp.Write && _number % 2 == 1 ? FileOp.WriteParts : op;
         var writer = new WireWriter(_buffer);
         writer.U16((ushort)op);
         writer.U16(1);
@@ -105,8 +107,10 @@ public sealed class FileWorkload(SimOptions options, SimRandom random, uint firs
             case FileOp.Write:
                 writer.U64((ulong)random.Below(20_000));
                 writer.U8((byte)random.Below(2));
-                random.Fill(writer.Reserve(random.PerMille(options.LargeValuesPerMille)
-                    ? random.Below(FileLimits.MaxTransferBytes) : random.Below(200)));
+                random.Fill(writer.Reserve(DataBytes()));
+                break;
+            case FileOp.WriteParts:
+                Parts(ref writer);
                 break;
             case FileOp.Readdir:
                 writer.U64(0);
@@ -124,6 +128,25 @@ public sealed class FileWorkload(SimOptions options, SimRandom random, uint firs
             default:
                 break;
         }
+    }
+
+    private int DataBytes() => random.PerMille(options.LargeValuesPerMille) ? random.Below(FileLimits.MaxTransferBytes) : random.Below(200);
+
+    /// <summary>Up to four, some over others, of which one takes what the rest leave.</summary>
+    private void Parts(ref WireWriter writer)
+    {
+        ulong offset = (ulong)random.Below(20_000);
+        writer.U8((byte)(2 * random.Below(2)));
+        int total = DataBytes();
+        int count = 1 + (int)(offset % 4);
+        int each = total / (count + 1);
+        writer.U8((byte)count);
+        for (int i = 0; i < count; i++)
+        {
+            writer.U64(offset * (ulong)(i + 1) % 20_000);
+            writer.U16((ushort)(i < count - 1 ? each : total - (each * (count - 1))));
+        }
+        random.Fill(writer.Reserve(total));
     }
 
     /// <summary>Any bytes, or as often whole blocks, of which replicas know the digests.</summary>

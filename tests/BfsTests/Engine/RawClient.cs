@@ -25,15 +25,16 @@ internal sealed class RawClient(InMemoryCluster cluster, int client)
         return this;
     }
 
-    /// <summary>A NEW-KEY message of the next session; its keys are used from now on.</summary>
-    public byte[] NewKeyMessage()
+    /// <summary>A NEW-KEY message of the next session, or of the same one; its keys are used from now on.</summary>
+    public byte[] NewKeyMessage(bool sameSession = false)
     {
         IKeyExchange exchange = cluster.ExchangeOf(client);
         byte[] secrets = new byte[_n * MacKey.KeyBytes];
-        new TestEntropy(Session + 77).Fill(secrets);
-        Session = exchange.NextCounter();
+        ulong counter = exchange.NextCounter();
+        new TestEntropy(counter + 77).Fill(secrets);
+        Session = sameSession ? Session : counter;
         byte[] newKey = new byte[NewKey.SizeFor(_n)];
-        exchange.Create(newKey, Id, Session, Session, secrets);
+        exchange.Create(newKey, Id, counter, Session, secrets);
         for (int i = 0; i < _n; i++)
         {
             (_keys[i], _) = KeyExchange.DeriveClientKeys(secrets.AsSpan(i * MacKey.KeyBytes, MacKey.KeyBytes));

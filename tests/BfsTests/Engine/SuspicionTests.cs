@@ -257,7 +257,7 @@ public sealed class SuspicionTests
             Assert.Equal(!forgiven, cluster.Replicas[2].Suspects(new ClientId(liar.Id)));
             // Replica 2 prepares by condition 2, and notes whose request it was.
             liar.Send(liar.Request(0, 1, Add, wrong: 0b0100), to: 0b0001);
-            cluster.Pass(10_000);
+            cluster.Pass(100_000);
             Assert.True(cluster.Replicas[2].Suspects(new ClientId(liar.Id)));
             Assert.False(cluster.Replicas[1].Suspects(new ClientId(liar.Id)));
         }

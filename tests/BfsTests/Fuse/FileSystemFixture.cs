@@ -22,6 +22,7 @@ internal sealed class FileSystemFixture : IDisposable
         Files = new RemoteFileSystem(Invoker, new FileSystemOptions(attributeMicros, strict, Root),
             clock ?? (() => Loop.Now.MonotonicMicros), (time, action) =>
             {
+                TimersAsked.Add(time);
                 if (timers)
                 {
                     Loop.AddTimer(time, action);
@@ -30,6 +31,10 @@ internal sealed class FileSystemFixture : IDisposable
     }
 
     public EventLoop Loop { get; } = new();
+
+    /// <summary>After what times the file system wanted to be called, in the order in which it asked.</summary>
+    public List<TimeSpan> TimersAsked { get; } = [];
+
     public MemoryDrive Drive { get; } = new();
     public TestInvoker Invoker { get; }
     public RemoteFileSystem Files { get; }

@@ -86,6 +86,7 @@ internal sealed class MemoryDrive
             FileOp.Read => ReadData(inode, reader.U64(), reader.U32(), ref body),
             FileOp.Open => Open(inode, reader.U32(), ref body),
             FileOp.Write => WriteData(inode, ref reader, ref body),
+            FileOp.WriteParts => WriteParts(inode, ref reader, ref body),
             FileOp.Readdir => List(inode, reader.U64(), reader.U32(), ref body),
             FileOp.Fsync or FileOp.Access => Errno.Ok,
             _ => Errno.ENOSYS,
@@ -231,7 +232,34 @@ internal sealed class MemoryDrive
     {
         ulong offset = reader.U64();
         byte flags = reader.U8();
+        offset = (flags & 1) != 0 ? (ulong)inode.Data.Length : offset;
+        Errno error = WriteAt(inode, offset, reader.ToEnd(), flags);
+        return error != Errno.Ok ? error : Put(inode, ref body);
+    }
+
+    private Errno WriteParts(Inode inode, ref WireReader reader, ref WireWriter body)
+    {
+        byte flags = reader.U8();
+        var parts = new (ulong Offset, int Bytes)[reader.U8()];
+        for (int i = 0; i < parts.Length; i++)
+        {
+            parts[i] = (reader.U64(), reader.U16());
+        }
         ReadOnlySpan<byte> data = reader.ToEnd();
+        foreach ((ulong offset, int bytes) in parts)
+        {
+            Errno error = WriteAt(inode, offset, data[..bytes], flags);
+            if (error != Errno.Ok)
+            {
+                return error;
+            }
+            data = data[bytes..];
+        }
+        return Put(inode, ref body);
+    }
+
+    private Errno WriteAt(Inode inode, ulong offset, ReadOnlySpan<byte> data, byte flags)
+    {
         if (WriteErrors.TryDequeue(out Errno error) && error != Errno.Ok)
         {
             return error;
@@ -240,7 +268,6 @@ internal sealed class MemoryDrive
         {
             return Errno.EFBIG;
         }
-        offset = (flags & 1) != 0 ? (ulong)inode.Data.Length : offset;
         Writes.Add((offset, data.Length, flags));
         int end = (int)offset + data.Length;
         if (end > inode.Data.Length)
@@ -249,7 +276,7 @@ internal sealed class MemoryDrive
         }
         data.CopyTo(inode.Data.AsSpan((int)offset));
         inode.Touch(_now);
-        return Put(inode, ref body);
+        return Errno.Ok;
     }
 
     private Errno List(Inode directory, ulong cookie, uint maxBytes, ref WireWriter body)

@@ -170,6 +170,67 @@ public class RemoteFileSystemTests
         Assert.Equal(Errno.ENOSPC, fixture.Wait(fixture.Files.FlushAsync(file)));
     }
 
+    /// <summary>While one write is under way, others wait: they go together as far as one operation holds them.</summary>
+    [Theory]
+    [InlineData(1, 100, new[] { 1 })]
+    [InlineData(FileLimits.MaxParts, 100, new[] { FileLimits.MaxParts })]
+    [InlineData(FileLimits.MaxParts + 1, 100, new[] { FileLimits.MaxParts, 1 })]
+    [InlineData(20, 4096, new[] { 15, 5 })]
+    [InlineData(3, 40_000, new[] { 1, 1, 1 })]
+    public void WritesToManyPlacesGoTogether(int places, int bytes, int[] partsOfOperations)
+    {
+        using FileSystemFixture fixture = new();
+        OpenFile file = fixture.Create("a");
+        byte[] expected = new byte[((places - 1) * 2 * Piece) + bytes];
+        fixture.Drive.Log.Clear();
+        _ = fixture.Files.WriteAsync(file, 0, [1], true);
+        for (int i = 0; i < places; i++)
+        {
+            byte[] data = Filled(bytes, (byte)(i + 2));
+            data.CopyTo(expected, i * 2 * Piece);
+            _ = fixture.Files.WriteAsync(file, (ulong)(i * 2 * Piece), data, true);
+        }
+        Assert.Equal(Errno.Ok, fixture.Wait(fixture.Files.FlushAsync(file)));
+        Assert.Equal(expected, fixture.Drive[file.Handle].Data);
+        Assert.Equal([FileOp.Write, .. partsOfOperations.Select(parts => parts == 1 ? FileOp.Write : FileOp.WriteParts)], fixture.Drive.Log);
+        Assert.Equal(1 + places, fixture.Drive.Writes.Count);
+    }
+
+    /// <summary>Each writes with the rights that it opened the file with.</summary>
+    [Fact]
+    public void WritesOfTwoOpenersGoApart()
+    {
+        using FileSystemFixture fixture = new();
+        OpenFile[] openers = [fixture.Create("a"),
+            fixture.Wait(fixture.Files.OpenAsync(FileSystemFixture.Root, fixture.Create("a").Handle, OpenMode.ReadWrite)).Value];
+        fixture.Drive.Log.Clear();
+        fixture.Invoker.Held = true;
+        _ = fixture.Files.WriteAsync(openers[0], 0, [1], true);
+        for (int i = 1; i < 5; i++)
+        {
+            _ = fixture.Files.WriteAsync(openers[i / 3], (ulong)i * Piece, [2], true);
+        }
+        Task<Errno> flushed = fixture.Files.FlushAsync(openers[0]).AsTask();
+        fixture.Invoker.ExecuteAll();
+        Assert.Equal(Errno.Ok, fixture.Wait(flushed));
+        Assert.Equal([FileOp.Write, FileOp.WriteParts, FileOp.WriteParts], fixture.Drive.Log);
+    }
+
+    [Fact]
+    public void WhatWaitedForAnOperationIsSentSoonAfterIt()
+    {
+        using FileSystemFixture fixture = new();
+        OpenFile file = fixture.Create("a");
+        _ = fixture.Files.WriteAsync(file, 0, [1], true);
+        _ = fixture.Files.WriteAsync(file, Piece, Filled(4096, 2), true);
+        _ = fixture.Files.WriteAsync(file, 3 * Piece, Filled(4096, 3), true);
+        for (int i = 0; i < 1000 && fixture.Files.UnwrittenBytes > 0; i++)
+        {
+            fixture.Loop.RunOnce();
+        }
+        Assert.Equal([1, 4096, 4096], fixture.Drive.Writes.Select(w => w.Length));
+    }
+
     [Fact]
     public void OutstandingDataIsBounded()
     {

@@ -102,7 +102,7 @@ public sealed class WitnessCheckerTests
                 statuses[kind] = statuses.GetValueOrDefault(kind) + 1;
             }
         }
-        foreach (FileOp op in new[] { FileOp.Create, FileOp.Mkdir, FileOp.Write, FileOp.SetAttr, FileOp.Unlink, FileOp.Rmdir,
+        foreach (FileOp op in new[] { FileOp.Create, FileOp.Mkdir, FileOp.Write, FileOp.WriteParts, FileOp.SetAttr, FileOp.Unlink, FileOp.Rmdir,
             FileOp.Rename, FileOp.Link, FileOp.Symlink, FileOp.Lookup, FileOp.Read, FileOp.Readdir, FileOp.Readlink,
             FileOp.Open })
         {

@@ -286,6 +286,60 @@ public sealed class FileServiceTests
     }
 
     [Fact]
+    public void Parts_are_written_in_their_order()
+    {
+        using var volume = new TestVolume();
+        FileHandle file = volume.NewFile(Root, "f");
+        Reply reply = volume.WriteParts(file, 0, (8_000, Pattern(4_000)), (0, Pattern(64)), (10, [9, 9]), (30_000, []));
+        Assert.Equal(Errno.Ok, reply.Status);
+        Assert.Equal(12_000ul, reply.Attributes().SizeBytes);
+        byte[] expected = new byte[12_000];
+        Pattern(64).CopyTo(expected, 0);
+        expected[10] = expected[11] = 9;
+        Pattern(4_000).CopyTo(expected, 8_000);
+        Assert.Equal(expected, volume.Read(file, 0, 61_440).Body);
+    }
+
+    [Fact]
+    public void What_came_before_the_part_that_fails_stays()
+    {
+        using var volume = new TestVolume();
+        FileHandle file = volume.NewFile(Root, "f");
+        Assert.Equal(Errno.EFBIG, volume.WriteParts(file, 0, (0, Pattern(100)), (1UL << 43, [1]), (200, [1])).Status);
+        Assert.Equal(Pattern(100), volume.Read(file, 0, 61_440).Body);
+    }
+
+    /// <summary>Parts that do not say what they are made of, and what only a Write may ask for.</summary>
+    [Theory]
+    [InlineData(0, 0, new int[0], 0)]
+    [InlineData(0, 33, new int[0], 0)]
+    [InlineData(0, 2, new[] { 5, 5 }, 9)]
+    [InlineData(0, 2, new[] { 5, 5 }, 11)]
+    [InlineData(0, 3, new[] { 5, 5 }, 10)]
+    [InlineData(1, 2, new[] { 5, 5 }, 10)]
+    [InlineData(4, 2, new[] { 5, 5 }, 10)]
+    [InlineData(0, 2, new[] { 61_440, 1 }, 61_441)]
+    public void Parts_that_make_no_sense_change_nothing(byte flags, byte count, int[] bytes, int dataBytes)
+    {
+        using var volume = new TestVolume();
+        FileHandle file = volume.NewFile(Root, "f");
+        Reply reply = volume.Call(FileOp.WriteParts, (ref WireWriter w) =>
+        {
+            w.Handle(file);
+            w.U8(flags);
+            w.U8(count);
+            foreach (int length in bytes)
+            {
+                w.U64(0);
+                w.U16((ushort)length);
+            }
+            w.Bytes(new byte[dataBytes]);
+        });
+        Assert.Equal(Errno.EINVAL, reply.Status);
+        Assert.Equal(0ul, volume.GetAttr(file).Attributes().SizeBytes);
+    }
+
+    [Fact]
     public void Rename_follows_posix()
     {
         using var volume = new TestVolume();

@@ -105,8 +105,12 @@ internal sealed class ModelDriver : IDisposable
             case 9 or 10:
                 Rename(Directory(s.A), name, Directory(s.C), Names[s.D % Names.Length], s.C);
                 break;
-            case 11 or 12 or 13:
+            case 11 or 12:
                 Write(Node(s.A), Offsets[s.B % Offsets.Length], Sizes[s.C % Sizes.Length], (byte)(s.D % 4), s.C);
+                break;
+            case 13:
+                WriteParts(Node(s.A), [.. Enumerable.Range(0, 1 + (s.D % 4)).Select(i => Offsets[(s.B + (i * s.D)) % Offsets.Length])],
+                    [.. Enumerable.Range(0, 1 + (s.D % 4)).Select(i => Sizes[(s.C + i) % (Sizes.Length - 1)])], (byte)(s.B % 4), s.C);
                 break;
             case 14:
                 Read(Node(s.A), Offsets[s.B % Offsets.Length], Sizes[s.C % Sizes.Length]);
@@ -230,6 +234,24 @@ internal sealed class ModelDriver : IDisposable
         if (status == Errno.Ok)
         {
             Compare(node, reply.Attributes(), "write");
+        }
+    }
+
+    /// <summary>As so many writes, and not at all with a flag that only a write has.</summary>
+    private void WriteParts(ModelNode node, int[] offsets, int[] sizes, byte flags, int seed)
+    {
+        (ulong Offset, byte[] Data)[] parts = [.. offsets.Zip(sizes, (offset, size) =>
+            ((ulong)offset, (byte[])[.. Enumerable.Range(0, size).Select(i => (byte)((i * 5) + offset + seed + 1))]))];
+        Errno status = (flags & 1) != 0 ? Errno.EINVAL : Errno.Ok;
+        foreach ((ulong offset, byte[] data) in parts)
+        {
+            status = status != Errno.Ok ? status : _model.Write(node, (int)offset, data, flags);
+        }
+        Reply reply = Both(v => v.WriteParts(H(node), flags, parts));
+        Assert.Equal(("write parts", status), ("write parts", reply.Status));
+        if (status == Errno.Ok)
+        {
+            Compare(node, reply.Attributes(), "write parts");
         }
     }
 

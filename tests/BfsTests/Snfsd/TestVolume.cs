@@ -222,6 +222,22 @@ internal sealed class TestVolume : IDisposable
         w.Bytes(data);
     });
 
+    public Reply WriteParts(FileHandle handle, byte flags, params (ulong Offset, byte[] Data)[] parts) => Call(FileOp.WriteParts, (ref WireWriter w) =>
+    {
+        w.Handle(handle);
+        w.U8(flags);
+        w.U8((byte)parts.Length);
+        foreach ((ulong offset, byte[] data) in parts)
+        {
+            w.U64(offset);
+            w.U16((ushort)data.Length);
+        }
+        foreach ((_, byte[] data) in parts)
+        {
+            w.Bytes(data);
+        }
+    });
+
     public Reply Access(FileHandle handle, uint mask) => Call(FileOp.Access, (ref WireWriter w) =>
     {
         w.Handle(handle);
