@@ -16,6 +16,9 @@ public sealed class OpenFile
     /// <summary>As the replicas gave them when it was opened.</summary>
     public FileAttributes Attributes { get; internal set; }
 
+    /// <summary>Its opening told the kernel to drop the file's pages, and nothing shows yet that it has.</summary>
+    internal bool DropsPages { get; set; }
+
     internal Node Node { get; }
 
     internal Caller Opener { get; }

@@ -70,12 +70,7 @@ internal sealed partial class FuseSession
             Abandon(request, outcome.Value);
             return;
         }
-        FuseOpenOut reply = OpenOutOf(outcome.Value, out bool attributesHold);
-        if (!attributesHold)
-        {
-            InvalidateAttributes(outcome.Value.Handle);
-        }
-        ReplyStruct(request, reply);
+        ReplyStruct(request, OpenOutOf(outcome.Value));
     }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
@@ -95,7 +90,7 @@ internal sealed partial class FuseSession
         ReplyStruct(request, new CreateReply
         {
             Entry = EntryOf(outcome.Value.Attributes),
-            Open = OpenOutOf(outcome.Value, out _),
+            Open = OpenOutOf(outcome.Value),
         });
     }
 
@@ -106,9 +101,14 @@ internal sealed partial class FuseSession
         Reply(request, default);
     }
 
-    private FuseOpenOut OpenOutOf(OpenFile file, out bool attributesHold)
+    private FuseOpenOut OpenOutOf(OpenFile file)
     {
-        bool pagesHold = _kernel.Opened(file.Attributes, out attributesHold);
+        bool pagesHold = _kernel.Opened(file.Attributes, out bool attributesHold);
+        file.DropsPages = !pagesHold;
+        if (!attributesHold)
+        {
+            InvalidateAttributes(file.Handle);
+        }
         uint flags = _options.Strict ? FuseConstants.OpenDirectIo : pagesHold ? FuseConstants.OpenKeepCache : 0;
         return new FuseOpenOut
         {
@@ -118,8 +118,9 @@ internal sealed partial class FuseSession
     }
 
     /// <summary>
-    /// The kernel's attributes of a file that is open, or being opened, are outdated. A negative offset leaves the pages
-    /// alone, so the kernel takes no page lock and cannot wait for us; nor for the end of an inode that is in use.
+    /// The kernel's attributes of a file that is open, or being opened, are outdated, and so are those that it has asked for and not
+    /// taken yet. A negative offset leaves the pages alone, so the kernel takes no page lock and cannot wait for us; nor for the
+    /// end of an inode that is in use.
     /// </summary>
     private void InvalidateAttributes(FileHandle file)
     {
@@ -147,6 +148,11 @@ internal sealed partial class FuseSession
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask ReadAsync(FuseRequest request, OpenFile file, ulong offset, int count)
     {
+        if (file.DropsPages)
+        {
+            file.DropsPages = false;
+            _kernel.PagesDropped(file.Attributes);
+        }
         int head = Unsafe.SizeOf<FuseOutHeader>();
         byte[] buffer = _readBuffers.Rent(count);
         Outcome<int> outcome = await _files.ReadAsync(file, offset, buffer.AsMemory(head, count), request);

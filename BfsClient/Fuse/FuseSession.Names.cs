@@ -268,9 +268,10 @@ internal sealed partial class FuseSession
         });
     }
 
+    /// <summary>A name that the kernel gets, with the node behind it.</summary>
     private FuseEntryOut EntryOf(in FileAttributes attributes)
     {
-        _kernel.Told(attributes);
+        _kernel.Told(attributes, lookups: 1);
         return new FuseEntryOut
         {
             NodeId = attributes.Handle.Packed,

@@ -75,7 +75,7 @@ internal sealed partial class FuseSession
         switch (header.Opcode)
         {
             case FuseOpcode.Forget:
-                _kernel.Forget(header.NodeId);
+                Forget(header.NodeId, ref reader);
                 return;
             case FuseOpcode.BatchForget:
                 ForgetMany(ref reader);
@@ -142,12 +142,22 @@ internal sealed partial class FuseSession
         return request;
     }
 
+    private void Forget(ulong node, ref FuseReader reader)
+    {
+        ulong lookups = reader.Take<ulong>();
+        if (reader.Ok)
+        {
+            _kernel.Forget(node, lookups);
+        }
+    }
+
     private void ForgetMany(ref FuseReader reader)
     {
         uint count = reader.Take<FuseBatchForgetIn>().Count;
         for (uint i = 0; i < count && reader.Ok; i++)
         {
-            _kernel.Forget(reader.Take<FuseForgetOne>().NodeId);
+            FuseForgetOne one = reader.Take<FuseForgetOne>();
+            _kernel.Forget(one.NodeId, one.Lookups);
         }
     }
 

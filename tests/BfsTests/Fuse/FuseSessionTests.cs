@@ -9,6 +9,9 @@ namespace BfsTests.Fuse;
 /// <summary>Requests as the kernel encodes them, also short and senseless ones, and the replies to them.</summary>
 public sealed class FuseSessionTests : IDisposable
 {
+    private const uint Changed = FuseConstants.OpenNoFlush;
+    private const uint Unchanged = FuseConstants.OpenNoFlush | FuseConstants.OpenKeepCache;
+
     private readonly FileSystemFixture _fixture = new();
     private readonly HashSet<uint> _killed = [];
     private readonly List<Action> _later = [];
@@ -63,18 +66,78 @@ public sealed class FuseSessionTests : IDisposable
     [Fact]
     public void PagesAndAttributesAreKeptOnlyIfNothingChanged()
     {
-        const uint changed = FuseConstants.OpenNoFlush, unchanged = FuseConstants.OpenNoFlush | FuseConstants.OpenKeepCache;
         FileHandle file = _fixture.Create("a").Handle;
-        Assert.Equal(changed, Open(file, out bool invalidated));
+        Assert.Equal(Changed, OpenAndRead(file, out bool invalidated));
         Assert.True(invalidated);
-        Assert.Equal(unchanged, Open(file, out invalidated));
+        Assert.Equal(Unchanged, OpenAndRead(file, out invalidated));
         Assert.False(invalidated);
         _fixture.Drive.ChangeElsewhere(file, [1, 2, 3]);
-        Assert.Equal(changed, Open(file, out invalidated));
+        Assert.Equal(Changed, OpenAndRead(file, out invalidated));
         Assert.True(invalidated);
-        Assert.Equal(unchanged, Open(file, out _));
-        Ask(FuseOpcode.Forget, file.Packed, new byte[8]);
-        Assert.Equal(changed, Open(file, out _));
+        Assert.Equal(Unchanged, OpenAndRead(file, out _));
+        Forget(file, 1);
+        Assert.Equal(Changed, OpenAndRead(file, out _));
+    }
+
+    [Fact]
+    public void PagesHoldOnlyWhenAReadShowsThatTheyWereDropped()
+    {
+        FileHandle file = _fixture.Create("a").Handle;
+        ulong first = Open(file).FileHandle;
+        Assert.Equal(Changed, Open(file).OpenFlags);
+        Assert.Equal(Changed, Open(file).OpenFlags);
+        Read(file, first);
+        Assert.Equal(Unchanged, Open(file).OpenFlags);
+        _fixture.Drive.ChangeElsewhere(file, [1]);
+        ulong second = Open(file).FileHandle;
+        Read(file, first);
+        Assert.Equal(Changed, Open(file).OpenFlags);
+        Read(file, second);
+        Assert.Equal(Unchanged, Open(file).OpenFlags);
+    }
+
+    [Fact]
+    public void AttributesHoldIfTheKernelCanHaveNoOlderOnes()
+    {
+        FileHandle file = _fixture.Create("a").Handle;
+        Ask(FuseOpcode.Lookup, 1, Name("a"));
+        OpenAndRead(file, out bool invalidated);
+        Assert.False(invalidated);
+        // It may have asked for these before it took others, and then ignores them.
+        _fixture.Drive.ChangeElsewhere(file, [1]);
+        Ask(FuseOpcode.Lookup, 1, Name("a"));
+        OpenAndRead(file, out invalidated);
+        Assert.True(invalidated);
+    }
+
+    [Fact]
+    public void OlderAttributesThatComeLaterMayBeThoseThatTheKernelTakes()
+    {
+        FileHandle file = _fixture.Create("a").Handle;
+        KernelView view = new();
+        BfsCore.FileProtocol.FileAttributes old = new() { Handle = file, CtimeNanos = 1 }, young = old with { CtimeNanos = 2 };
+        view.Told(young, lookups: 1);
+        view.Told(old, lookups: 1);
+        view.Told(young, lookups: 1);
+        view.Opened(young, out bool hold);
+        Assert.False(hold);
+        view.Opened(young, out hold);
+        Assert.True(hold);
+    }
+
+    [Fact]
+    public void WhatIsForgottenAsOftenAsItWasLookedUpIsGone()
+    {
+        FileHandle file = _fixture.Create("a").Handle;
+        Ask(FuseOpcode.Lookup, 1, Name("a"));
+        Ask(FuseOpcode.Lookup, 1, Name("a"));
+        OpenAndRead(file, out _);
+        Forget(file, 1);
+        Assert.Equal(Unchanged, OpenAndRead(file, out _));
+        Forget(file, 1);
+        Assert.Equal(Changed, OpenAndRead(file, out _));
+        Ask(FuseOpcode.Forget, file.Packed, new byte[7]);
+        Assert.Equal(Unchanged, OpenAndRead(file, out _));
     }
 
     [Fact]
@@ -82,9 +145,9 @@ public sealed class FuseSessionTests : IDisposable
     {
         const uint writeOnly = 1, readWrite = 2;
         FileHandle file = _fixture.Create("a").Handle;
-        Assert.Equal(FuseConstants.OpenNoFlush, Open(file, out _) & FuseConstants.OpenNoFlush);
-        Assert.Equal(0u, Open(file, out _, writeOnly) & FuseConstants.OpenNoFlush);
-        Assert.Equal(0u, Open(file, out _, readWrite) & FuseConstants.OpenNoFlush);
+        Assert.Equal(FuseConstants.OpenNoFlush, Open(file).OpenFlags & FuseConstants.OpenNoFlush);
+        Assert.Equal(0u, Open(file, writeOnly).OpenFlags & FuseConstants.OpenNoFlush);
+        Assert.Equal(0u, Open(file, readWrite).OpenFlags & FuseConstants.OpenNoFlush);
     }
 
     [Fact]
@@ -92,16 +155,16 @@ public sealed class FuseSessionTests : IDisposable
     {
         const uint directX86 = 0x4000, directArm = 0x10000;
         FileHandle file = _fixture.Create("a").Handle;
-        Open(file, out _, directX86);
-        Ask(FuseOpcode.Forget, file.Packed, new byte[8]);
-        Open(file, out _, directArm);
-        Ask(FuseOpcode.Forget, file.Packed, new byte[8]);
+        OpenAndRead(file, out _, directX86);
+        Forget(file, 1);
+        OpenAndRead(file, out _, directArm);
+        Forget(file, 1);
         Assert.DoesNotContain(FileOp.Open, _fixture.Drive.Log);
-        Open(file, out _);
-        Open(file, out _);
+        OpenAndRead(file, out _);
+        OpenAndRead(file, out _);
         Assert.Single(_fixture.Drive.Log, FileOp.Open);
-        Ask(FuseOpcode.Forget, file.Packed, new byte[8]);
-        Open(file, out _);
+        Forget(file, 1);
+        OpenAndRead(file, out _);
         Assert.Equal(2, _fixture.Drive.Log.Count(o => o == FileOp.Open));
     }
 
@@ -245,15 +308,24 @@ public sealed class FuseSessionTests : IDisposable
         Assert.Equal(0, Ask(FuseOpcode.SetAttr, file.Packed, Bytes(set)).Error);
     }
 
-    private uint Open(FileHandle file, out bool invalidated, uint flags = 0)
+    private FuseOpenOut Open(FileHandle file, uint flags = 0) =>
+        MemoryMarshal.Read<FuseOpenOut>(Ask(FuseOpcode.Open, file.Packed, Bytes(new FuseOpenIn { Flags = flags })).Body);
+
+    private void Read(FileHandle file, ulong handle) =>
+        Ask(FuseOpcode.Read, file.Packed, Bytes(new FuseReadIn { FileHandle = handle, Size = 4096 }));
+
+    /// <summary>Opens, reads and closes; returns the flags of the opening.</summary>
+    private uint OpenAndRead(FileHandle file, out bool invalidated, uint flags = 0)
     {
         int before = _kernel.Sent.Count(TestKernel.IsNotification);
-        (_, byte[] opened) = Ask(FuseOpcode.Open, file.Packed, Bytes(new FuseOpenIn { Flags = flags }));
+        FuseOpenOut reply = Open(file, flags);
         invalidated = _kernel.Sent.Count(TestKernel.IsNotification) > before;
-        FuseOpenOut reply = MemoryMarshal.Read<FuseOpenOut>(opened);
+        Read(file, reply.FileHandle);
         Ask(FuseOpcode.Release, file.Packed, Bytes(new FuseReleaseIn { FileHandle = reply.FileHandle }));
         return reply.OpenFlags;
     }
+
+    private void Forget(FileHandle file, ulong lookups) => Ask(FuseOpcode.Forget, file.Packed, Bytes(lookups));
 
     private (int Error, byte[] Body) Ask(FuseOpcode opcode, ulong node, params byte[][] parts) =>
         _kernel.Ask(opcode, node, parts);

@@ -151,8 +151,10 @@ public class MountedWorkTests
     {
         const string program = """
             #include <fcntl.h>
+            #include <stdio.h>
             #include <stdlib.h>
             #include <sys/mman.h>
+            #include <sys/stat.h>
             #include <sys/wait.h>
             #include <time.h>
             #include <unistd.h>
@@ -162,9 +164,18 @@ public class MountedWorkTests
               for (srand(seed); *closed >= 0;) {
                 long least = *closed, version;
                 int file = open(path, O_RDONLY);
+                struct stat about;
+                if (fstat(file, &about) != 0 || about.st_size < (long)sizeof content + least) {
+                  printf("file %d: %ld bytes (%m) after %ld was closed\n", file, (long)about.st_size, least);
+                  return fflush(stdout), 1;
+                }
                 if (rand() % 2) usleep(rand() % 4000);
-                for (int page = rand() % (2 * Pages); page < Pages; page++)
-                  if (pread(file, &version, sizeof version, page * 4096L) != sizeof version || version < least) return 1;
+                for (int page = rand() % (2 * Pages); page < Pages; page++) {
+                  ssize_t count = pread(file, &version, sizeof version, page * 4096L);
+                  if (count == sizeof version && version >= least) continue;
+                  printf("file %d, page %d: %zd bytes (%m), version %ld after %ld was closed\n", file, page, count, version, least);
+                  return fflush(stdout), 1;
+                }
                 close(file);
               }
               return 0;
@@ -175,7 +186,8 @@ public class MountedWorkTests
               for (long version = 0; time(0) < end; version++) {
                 for (int i = 0; i < Pages; i++) content[i * PageLongs] = version;
                 int file = open(paths[1], O_WRONLY | O_CREAT, 0644);
-                if (pwrite(file, content, sizeof content, 0) != sizeof content || close(file) != 0) abort();
+                if (pwrite(file, content, sizeof content, 0) != sizeof content
+                  || pwrite(file, "", 1, sizeof content + version) != 1 || close(file) != 0) abort();
                 *closed = version;
                 for (int i = 0; version == 0 && i < Readers; i++) if (fork() == 0) _exit(read_on(paths[2], closed, i));
                 usleep(rand() % 3 * 2000);
