@@ -10,7 +10,8 @@ namespace BfsClient.Fuse;
 /// </summary>
 internal sealed class KernelView
 {
-    private const int MaxNodes = 1 << 18;
+    /// <summary>Beyond so many nodes, at some 50 bytes each, all are forgotten.</summary>
+    public const int MaxNodes = 1 << 18;
 
     private readonly Dictionary<ulong, Entry> _entries = [];
 

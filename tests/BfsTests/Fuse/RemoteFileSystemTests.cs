@@ -224,7 +224,9 @@ public class RemoteFileSystemTests
         _ = fixture.Files.WriteAsync(file, 0, [1], true);
         _ = fixture.Files.WriteAsync(file, Piece, Filled(4096, 2), true);
         _ = fixture.Files.WriteAsync(file, 3 * Piece, Filled(4096, 3), true);
-        for (int i = 0; i < 1000 && fixture.Files.UnwrittenBytes > 0; i++)
+        bool ended = false;
+        fixture.Loop.AddTimer(TimeSpan.FromSeconds(20), () => ended = true);
+        while (!ended && fixture.Files.UnwrittenBytes > 0)
         {
             fixture.Loop.RunOnce();
         }
