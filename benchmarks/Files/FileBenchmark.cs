@@ -1,8 +1,8 @@
 namespace BfsBench;
 
 /// <summary>
-/// Workloads on file systems that take turns: in each run every system is started, warmed up, measured and stopped, in
-/// an order that moves on by one from run to run.
+/// Workloads on file systems that take turns: in each run every system is started, warmed up, measured and stopped, in every
+/// second run in the opposite order. So what is compared is measured one soon after the other, and each is the first as often.
 /// </summary>
 internal static class FileBenchmark
 {
@@ -19,10 +19,8 @@ internal static class FileBenchmark
         int steps = Enumerable.Range(0, runs).Sum(run => systems.Sum(s => 1 + usable.Count(w => w.TakesPart(s.Name, run))));
         Output.WithProgress(title, steps, onDone =>
         {
-            for (int turn = 0; turn < runs * systems.Count; turn++)
+            foreach ((int run, IFileSystemUnderTest system) in Turns(systems, runs))
             {
-                int run = turn / systems.Count;
-                IFileSystemUnderTest system = systems[(run + turn) % systems.Count];
                 if (failed.Contains(system.Name))
                 {
                     continue;
@@ -35,6 +33,10 @@ internal static class FileBenchmark
             }
         });
     }
+
+    /// <summary>Which system has its turn, in which run.</summary>
+    public static IEnumerable<(int Run, T System)> Turns<T>(IReadOnlyList<T> systems, int runs) =>
+        Enumerable.Range(0, runs).SelectMany(run => (run % 2 == 0 ? systems : systems.Reverse()).Select(system => (run, system)));
 
     private static bool IsUsable(IFileWorkload workload, Results results)
     {

@@ -9,12 +9,13 @@ internal static class SystemCatalog
     /// <summary>So that a short turn sees recoveries too.</summary>
     private const int QuickWatchdogSeconds = 20;
 
+    /// <summary>In the order in which they are measured: BFS beside what it is compared with most.</summary>
     public static IReadOnlyList<IFileSystemUnderTest> All(bool quick) =>
     [
         new BfsDrive(SystemNames.Bfs, [], config => config with { WatchdogSeconds = 0 }),
+        new BfsDrive(SystemNames.NoRep, ["--no-rep"], config => config),
         new BfsDrive(SystemNames.BfsPr, [], config => config with { WatchdogSeconds = quick ? QuickWatchdogSeconds : WatchdogSeconds }),
         new BfsDrive(SystemNames.BfsPk, ["--bft-pk"], config => config),
-        new BfsDrive(SystemNames.NoRep, ["--no-rep"], config => config),
         new LocalDirectory(),
         new PassThroughDrive(),
         new GlusterVolume(),

@@ -34,7 +34,7 @@ public sealed class CommandTests : IDisposable
     [InlineData("'many'", "andrew", "--copies", "many")]
     [InlineData("--runs must be from 1", "files", "--runs", "-1")]
     [InlineData("--scale must be above 0", "postmark", "--scale", "0")]
-    [InlineData("there is no 'NFS'; there are BFS, BFS-PR", "andrew", "--systems", "local,NFS")]
+    [InlineData("there is no 'NFS'; there are BFS, NO-REP", "andrew", "--systems", "local,NFS")]
     [InlineData("--json: cannot write /nowhere/x.json", "checkpoint", "--json", "/nowhere/x.json")]
     [InlineData("--report: cannot write /proc/x.html", "checkpoint", "--report", "/proc/x.html")]
     [InlineData("Required argument missing", "report")]
