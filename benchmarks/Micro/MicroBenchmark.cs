@@ -12,8 +12,8 @@ internal static class MicroBenchmark
     public static void Run(BenchmarkSettings settings, Results results)
     {
         IReadOnlyList<MicroGroup> groups = MicroPlan.Groups(settings.Quick);
-        int runs = settings.Runs ?? (settings.Quick ? 3 : 5);
-        var times = new MicroTimes(TimeSpan.FromSeconds(settings.Quick ? 1.5 : 5), TimeSpan.FromSeconds(settings.Quick ? 0.1 : 1), TimeSpan.FromSeconds(settings.Quick ? 0.25 : 2));
+        int runs = settings.Runs ?? 3;
+        var times = new MicroTimes(TimeSpan.FromSeconds(settings.Quick ? 1.5 : 5), TimeSpan.FromSeconds(settings.Quick ? 0.1 : 0.25), TimeSpan.FromSeconds(settings.Quick ? 0.25 : 0.75));
         Output.WithProgress("micro-benchmarks", groups.Sum(g => runs * g.Operations.Count * (g.Variants.Count + 1)), onDone =>
         {
             foreach (MicroGroup group in groups)

@@ -16,4 +16,7 @@ internal enum BenchmarkOptions
 
     /// <summary>It is quick or not by itself.</summary>
     NoQuick = 8,
+
+    /// <summary>Its file systems' workloads have the thesis' sizes too.</summary>
+    Thesis = 16,
 }

@@ -3,10 +3,7 @@ namespace BfsBench;
 /// <summary>All benchmarks, and the sizes of those that work on file systems.</summary>
 internal static class BenchmarkCatalog
 {
-    public const int AndrewCopies = 100;
-    private const int LargeAndrewCopies = 500;
-    public const int QuickCopies = 2;
-    public const double QuickScale = 0.015;
+    public const int LargeAndrewCopies = 500;
 
     private const int DbenchSeconds = 30;
     private const int QuickDbenchSeconds = 20;
@@ -23,28 +20,34 @@ internal static class BenchmarkCatalog
         new("transfer", "State transfer to a replica that starts empty, idle and under writes (§8.4.2)", BenchmarkOptions.None, [TransferBenchmark.Run]),
         new("viewchange", "The time that view changes take, idle and under load, and stalls when the primary is killed (§8.5)", BenchmarkOptions.None, [ViewChangeBenchmark.Run]),
         new("growth", "What an operation costs as state, directories, files and clients become more", BenchmarkOptions.None, [GrowthBenchmark.Run]),
-        new("andrew", "The modified Andrew benchmark (§8.6.1) on drives and other file systems", BenchmarkOptions.Systems | BenchmarkOptions.Copies,
-            [(settings, results) => OnFileSystems("andrew", [Andrew(settings)], settings, results)]),
-        new("postmark", "PostMark (§8.6.1), and the time of each of its operations", BenchmarkOptions.Systems | BenchmarkOptions.Scale,
+        new("andrew", "The modified Andrew benchmark (§8.6.1) on drives and other file systems", BenchmarkOptions.Systems | BenchmarkOptions.Copies | BenchmarkOptions.Thesis,
+            [(settings, results) => OnFileSystems("andrew", [Andrew(settings)], settings, results), LargeAndrew]),
+        new("postmark", "PostMark (§8.6.1), and the time of each of its operations", BenchmarkOptions.Systems | BenchmarkOptions.Scale | BenchmarkOptions.Thesis,
             [(settings, results) => OnFileSystems("postmark", PostMark(settings), settings, results)]),
         new("files", "One large file written and read, and dbench", BenchmarkOptions.Systems,
             [(settings, results) => OnFileSystems("files", Files(settings), settings, results)]),
         new("quick", "All of these in small form, in less than a quarter of an hour",
-            BenchmarkOptions.Systems | BenchmarkOptions.NoQuick, [.. Together(settings => settings with { Quick = true })]),
-        new("all", "All of these as in the thesis, and Andrew with 500 copies unless --copies says how many; takes many hours",
-            BenchmarkOptions.Systems | BenchmarkOptions.Copies | BenchmarkOptions.Scale | BenchmarkOptions.NoQuick, [.. Together(settings => settings), LargeAndrew]),
+            BenchmarkOptions.Systems | BenchmarkOptions.NoQuick, [.. Together(settings => settings with { Size = BenchmarkSize.Quick })]),
+        new("all", "All of these, each file system once unless --runs says how often; takes about an hour, with --thesis many",
+            BenchmarkOptions.Systems | BenchmarkOptions.Copies | BenchmarkOptions.Scale | BenchmarkOptions.NoQuick | BenchmarkOptions.Thesis,
+            [.. Together(settings => settings, fileSystemRuns: 1), LargeAndrew]),
     ];
 
-    private static IEnumerable<Action<BenchmarkSettings, Results>> Together(Func<BenchmarkSettings, BenchmarkSettings> sized) =>
+    public static int Copies(BenchmarkSize size) => size switch { BenchmarkSize.Quick => 2, BenchmarkSize.Thesis => 100, _ => 10 };
+
+    public static double Scale(BenchmarkSize size) => size switch { BenchmarkSize.Quick => 0.015, BenchmarkSize.Thesis => 1, _ => 0.1 };
+
+    private static IEnumerable<Action<BenchmarkSettings, Results>> Together(Func<BenchmarkSettings, BenchmarkSettings> sized, int? fileSystemRuns = null) =>
         new Action<BenchmarkSettings, Results>[]
         {
             MicroBenchmark.Run, ModelBenchmark.Run, CheckpointBenchmark.Run, TransferBenchmark.Run, ViewChangeBenchmark.Run, GrowthBenchmark.Run,
-            (settings, results) => OnFileSystems("file systems", [Andrew(settings), .. PostMark(settings), .. Files(settings)], settings, results),
+            (settings, results) => OnFileSystems("file systems", [Andrew(settings), .. PostMark(settings), .. Files(settings)],
+                settings with { Runs = settings.Runs ?? fileSystemRuns }, results),
         }.Select(part => (Action<BenchmarkSettings, Results>)((settings, results) => part(sized(settings), results)));
 
     private static void LargeAndrew(BenchmarkSettings settings, Results results)
     {
-        if (settings.Copies is null)
+        if (settings is { Size: BenchmarkSize.Thesis, Copies: null })
         {
             FileBenchmark.Run("andrew500", [new AndrewBenchmark("andrew500", LargeAndrewCopies)], settings.Runs ?? 1, settings, results);
         }
@@ -53,11 +56,11 @@ internal static class BenchmarkCatalog
     private static void OnFileSystems(string title, IReadOnlyList<IFileWorkload> workloads, BenchmarkSettings settings, Results results) =>
         FileBenchmark.Run(title, workloads, settings.Runs ?? (settings.Quick ? 2 : 3), settings, results);
 
-    private static AndrewBenchmark Andrew(BenchmarkSettings settings) => new("andrew", settings.Copies ?? (settings.Quick ? QuickCopies : AndrewCopies));
+    private static AndrewBenchmark Andrew(BenchmarkSettings settings) => new("andrew", settings.Copies ?? Copies(settings.Size));
 
     private static IFileWorkload[] PostMark(BenchmarkSettings settings)
     {
-        var size = new PostMarkSize(settings.Scale ?? (settings.Quick ? QuickScale : 1));
+        var size = new PostMarkSize(settings.Scale ?? Scale(settings.Size));
         return [new PostMarkProgram(size), new PostMarkDriver(size.Fraction(settings.Quick ? QuickDriverPart : DriverPart))];
     }
 

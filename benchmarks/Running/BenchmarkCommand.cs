@@ -13,12 +13,14 @@ internal static class BenchmarkCommand
         Option<FileInfo?> json = new("--json") { Description = "Also write the figures to this file, as a JSON array", HelpName = "FILE" };
         Option<FileInfo?> report = new("--report") { Description = "Also write plots and figures to this file, as one HTML page (default: beside the JSON file, with the ending .html)", HelpName = "FILE" };
         Option<bool> quick = new("--quick") { Description = "Fewer, shorter and smaller runs" };
+        Option<bool> thesis = new("--thesis") { Description = $"Andrew and PostMark as large as in the thesis: --copies {BenchmarkCatalog.Copies(BenchmarkSize.Thesis)} and, once, {BenchmarkCatalog.LargeAndrewCopies}; --scale {BenchmarkCatalog.Scale(BenchmarkSize.Thesis)}" };
         Option<int?> runs = new("--runs") { Description = "How often everything is measured; the figures are medians", HelpName = "N" };
         Option<string?> systems = new("--systems") { Description = "Only these: " + string.Join(", ", SystemCatalog.All(quick: false).Select(s => s.Name)), HelpName = "A,B,.." };
-        Option<int?> copies = new("--copies") { Description = $"How many copies of the source tree (default: {BenchmarkCatalog.AndrewCopies}, with --quick {BenchmarkCatalog.QuickCopies})", HelpName = "N" };
-        Option<double?> scale = new("--scale") { Description = string.Create(CultureInfo.InvariantCulture, $"PostMark's size: 1 for 10 000 files and 100 000 transactions (default: 1, with --quick {BenchmarkCatalog.QuickScale})"), HelpName = "X" };
+        Option<int?> copies = new("--copies") { Description = $"How many copies of the source tree (default: {BenchmarkCatalog.Copies(BenchmarkSize.Usual)}, with --quick {BenchmarkCatalog.Copies(BenchmarkSize.Quick)})", HelpName = "N" };
+        Option<double?> scale = new("--scale") { Description = string.Create(CultureInfo.InvariantCulture, $"PostMark's size: 1 for 10 000 files and 100 000 transactions (default: {BenchmarkCatalog.Scale(BenchmarkSize.Usual)}, with --quick {BenchmarkCatalog.Scale(BenchmarkSize.Quick)})"), HelpName = "X" };
         var command = new Command(benchmark.Name, benchmark.Description + ".") { json, report, runs };
         AddIf(!benchmark.Asks.HasFlag(BenchmarkOptions.NoQuick), quick);
+        AddIf(benchmark.Asks.HasFlag(BenchmarkOptions.Thesis), thesis);
         AddIf(benchmark.Asks.HasFlag(BenchmarkOptions.Systems), systems);
         AddIf(benchmark.Asks.HasFlag(BenchmarkOptions.Copies), copies);
         AddIf(benchmark.Asks.HasFlag(BenchmarkOptions.Scale), scale);
@@ -26,13 +28,15 @@ internal static class BenchmarkCommand
         {
             var settings = new BenchmarkSettings
             {
-                Quick = command.Options.Contains(quick) && parsed.GetValue(quick),
+                Size = SizeOf(IsGiven(quick), IsGiven(thesis)),
                 Runs = AtLeastOne("--runs", parsed.GetValue(runs)),
                 Systems = command.Options.Contains(systems) ? KnownSystems(parsed.GetValue(systems)) : null,
                 Copies = command.Options.Contains(copies) ? AtLeastOne("--copies", parsed.GetValue(copies)) : null,
                 Scale = command.Options.Contains(scale) ? PossibleScale(parsed.GetValue(scale)) : null,
             };
             return BenchmarkRun.Run(benchmark, settings, parsed.GetValue(json)?.FullName, parsed.GetValue(report)?.FullName);
+
+            bool IsGiven(Option<bool> option) => command.Options.Contains(option) && parsed.GetValue(option);
         });
         return command;
 
@@ -44,6 +48,14 @@ internal static class BenchmarkCommand
             }
         }
     }
+
+    private static BenchmarkSize SizeOf(bool quick, bool thesis) => (quick, thesis) switch
+    {
+        (true, true) => throw new BenchException("--quick and --thesis say different sizes; give one of them") { ExitCode = 2 },
+        (true, _) => BenchmarkSize.Quick,
+        (_, true) => BenchmarkSize.Thesis,
+        _ => BenchmarkSize.Usual,
+    };
 
     private static int? AtLeastOne(string option, int? value) => value is null or (>= 1 and <= 10_000) ? value
         : throw new BenchException($"{option} must be from 1 to 10000, not {value}") { ExitCode = 2 };

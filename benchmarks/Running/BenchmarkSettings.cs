@@ -1,10 +1,24 @@
 namespace BfsBench;
 
+/// <summary>How much a benchmark does if nothing more is said.</summary>
+internal enum BenchmarkSize
+{
+    /// <summary>What a run of an hour or less has room for, on every file system.</summary>
+    Usual,
+
+    Quick,
+
+    /// <summary>Andrew and PostMark as large as in §8.6.1.</summary>
+    Thesis,
+}
+
 /// <summary>What a benchmark is asked for on the command line.</summary>
 internal sealed record BenchmarkSettings
 {
+    public BenchmarkSize Size { get; init; }
+
     /// <summary>Fewer, shorter and smaller runs.</summary>
-    public bool Quick { get; init; }
+    public bool Quick => Size == BenchmarkSize.Quick;
 
     /// <summary>How often everything is measured; null for what the benchmark finds right.</summary>
     public int? Runs { get; init; }

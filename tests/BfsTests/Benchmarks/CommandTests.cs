@@ -32,6 +32,8 @@ public sealed class CommandTests : IDisposable
     [InlineData("unknown option '--copies'", "micro", "--copies", "2")]
     [InlineData("--copies must be from 1", "andrew", "--copies", "0")]
     [InlineData("'many'", "andrew", "--copies", "many")]
+    [InlineData("--quick and --thesis say different sizes", "andrew", "--quick", "--thesis")]
+    [InlineData("unknown option '--thesis'", "micro", "--thesis")]
     [InlineData("--runs must be from 1", "files", "--runs", "-1")]
     [InlineData("--scale must be above 0", "postmark", "--scale", "0")]
     [InlineData("there is no 'NFS'; there are BFS, NO-REP", "andrew", "--systems", "local,NFS")]
