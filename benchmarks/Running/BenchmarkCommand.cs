@@ -10,16 +10,19 @@ internal static class BenchmarkCommand
 
     public static Command Create(Benchmark benchmark)
     {
+        bool hasQuick = !benchmark.Asks.HasFlag(BenchmarkOptions.NoQuick);
+        string Default<T>(Func<BenchmarkSize, T> of) => string.Create(CultureInfo.InvariantCulture,
+            $"default: {of(BenchmarkSize.Usual)}{(hasQuick ? $", with --quick {of(BenchmarkSize.Quick)}" : "")}");
         Option<FileInfo?> json = new("--json") { Description = "Also write the figures to this file, as a JSON array", HelpName = "FILE" };
         Option<FileInfo?> report = new("--report") { Description = "Also write plots and figures to this file, as one HTML page (default: beside the JSON file, with the ending .html)", HelpName = "FILE" };
         Option<bool> quick = new("--quick") { Description = "Fewer, shorter and smaller runs" };
         Option<bool> thesis = new("--thesis") { Description = $"Andrew and PostMark as large as in the thesis: --copies {BenchmarkCatalog.Copies(BenchmarkSize.Thesis)} and, once, {BenchmarkCatalog.LargeAndrewCopies}; --scale {BenchmarkCatalog.Scale(BenchmarkSize.Thesis)}" };
         Option<int?> runs = new("--runs") { Description = "How often everything is measured; the figures are medians", HelpName = "N" };
         Option<string?> systems = new("--systems") { Description = "Only these: " + string.Join(", ", SystemCatalog.All(quick: false).Select(s => s.Name)), HelpName = "A,B,.." };
-        Option<int?> copies = new("--copies") { Description = $"How many copies of the source tree (default: {BenchmarkCatalog.Copies(BenchmarkSize.Usual)}, with --quick {BenchmarkCatalog.Copies(BenchmarkSize.Quick)})", HelpName = "N" };
-        Option<double?> scale = new("--scale") { Description = string.Create(CultureInfo.InvariantCulture, $"PostMark's size: 1 for 10 000 files and 100 000 transactions (default: {BenchmarkCatalog.Scale(BenchmarkSize.Usual)}, with --quick {BenchmarkCatalog.Scale(BenchmarkSize.Quick)})"), HelpName = "X" };
+        Option<int?> copies = new("--copies") { Description = $"How many copies of the source tree ({Default(BenchmarkCatalog.Copies)})", HelpName = "N" };
+        Option<double?> scale = new("--scale") { Description = $"PostMark's size: 1 for 10 000 files and 100 000 transactions ({Default(BenchmarkCatalog.Scale)})", HelpName = "X" };
         var command = new Command(benchmark.Name, benchmark.Description + ".") { json, report, runs };
-        AddIf(!benchmark.Asks.HasFlag(BenchmarkOptions.NoQuick), quick);
+        AddIf(hasQuick, quick);
         AddIf(benchmark.Asks.HasFlag(BenchmarkOptions.Thesis), thesis);
         AddIf(benchmark.Asks.HasFlag(BenchmarkOptions.Systems), systems);
         AddIf(benchmark.Asks.HasFlag(BenchmarkOptions.Copies), copies);
