@@ -19,10 +19,15 @@ internal sealed class AndrewBenchmark(string name, int copies) : IFileWorkload
 
     public string Name => name;
 
+    /// <summary>However many runs there are, it takes part in the first only.</summary>
+    public bool Once { get; init; }
+
     public string Description => $"{name}: {copies} copies of a tree of {SourceTree.Files.Count} source files, "
         + $"{SourceTree.Files.Sum(f => f.Content.Length) / 1024} KB each before they are compiled.";
 
     public string? WhyNot() => ChildProgram.Find("gcc") is null ? "gcc is missing (package gcc)" : null;
+
+    public bool TakesPart(string system, int run) => run == 0 || !Once;
 
     public void WarmUp(string directory) => Work(directory, 1);
 

@@ -106,6 +106,18 @@ public sealed class ResultsTests
     public void A_table_shows_the_digits_that_count(double value, string text) => Assert.Equal(text, ResultTable.Text(value));
 
     [Fact]
+    public void Andrew_is_as_large_as_in_the_thesis_when_that_is_asked_for()
+    {
+        static IEnumerable<string> Of(BenchmarkSettings settings) => BenchmarkCatalog.Andrew(settings).Select(w => w.Description[..w.Description.IndexOf(" copies", StringComparison.Ordinal)]);
+        Assert.Equal(["andrew: 10"], Of(new BenchmarkSettings()));
+        Assert.Equal(["andrew: 2"], Of(new BenchmarkSettings { Size = BenchmarkSize.Quick }));
+        Assert.Equal(["andrew: 100", "andrew500: 500"], Of(new BenchmarkSettings { Size = BenchmarkSize.Thesis }));
+        Assert.Equal(["andrew: 7"], Of(new BenchmarkSettings { Size = BenchmarkSize.Thesis, Copies = 7 }));
+        IFileWorkload large = BenchmarkCatalog.Andrew(new BenchmarkSettings { Size = BenchmarkSize.Thesis })[1];
+        Assert.Equal([true, false, false], Enumerable.Range(0, 3).Select(run => large.TakesPart(SystemNames.Bfs, run)));
+    }
+
+    [Fact]
     public void Quick_runs_have_dbench_once_where_it_is_compared_and_others_always()
     {
         var quick = new DbenchProgram(20, quick: true);
@@ -114,6 +126,6 @@ public sealed class ResultsTests
         Assert.False(quick.TakesPart("BFS", 1));
         Assert.False(quick.TakesPart("BFS-PK", 0));
         Assert.True(new DbenchProgram(30, quick: false).TakesPart("BFS-PK", 2));
-        Assert.True(((IFileWorkload)new AndrewBenchmark("andrew", 2)).TakesPart("BFS-PK", 1));
+        Assert.True(new AndrewBenchmark("andrew", 2).TakesPart("BFS-PK", 1));
     }
 }
